@@ -1,0 +1,69 @@
+// One inference as the engine sees it, and where its answer goes. The engine knows no protocol.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "fastserve/base/clock.h"
+#include "fastserve/base/status.h"
+#include "fastserve/batch/lane.h"
+#include "fastserve/engine/stats.h"
+#include "fastserve/engine/version.h"
+#include "fastserve/runtime/session.h"
+#include "fastserve/tensor/tensor_view.h"
+
+namespace fastserve::engine {
+
+struct Request;
+
+struct Timing {
+  Nanos started = 0;   // taken from the queue
+  Nanos gathered = 0;  // inputs joined
+  Nanos computed = 0;  // run finished
+};
+
+// Where answers go. One object per submitting thread; it outlives its requests.
+class Completion {
+ public:
+  virtual ~Completion() = default;
+  // The one answer of `request`. Outputs are those wanted, in the asked order, and valid only during
+  // the call; empty unless status is ok. On an executor thread, or on the submitting thread for
+  // requests that ran inline. The request belongs to the front again when this returns.
+  virtual void complete(Request& request, const Status& status,
+                        std::span<const TensorView> outputs, const Timing& timing) = 0;
+  // After the last complete() of a batch, once: wake whoever sends the answers.
+  virtual void flush() = 0;
+};
+
+// Filled by the front, then owned by the engine from submit() to complete(). Intrusive in lanes.
+// States: idle -> pending (in the port's sweep) -> queued -> running -> idle; pending -> running when
+// inline. Only the scheduler moves queued and running, under its lock.
+enum class RequestState : uint8_t { kIdle, kPending, kQueued, kRunning };
+
+struct RunningBatch;
+
+struct Request : batch::LaneEntry {
+  VersionHandle version;
+  // In the signature's order; views into memory that the front keeps until complete().
+  std::vector<runtime::RunInput> inputs;
+  // Indices of wanted outputs in reply order; empty = all, in the signature's order.
+  std::vector<uint32_t> wanted;
+  Completion* completion = nullptr;
+  RequestState state = RequestState::kIdle;
+  void* lane = nullptr;             // LaneSlot while queued
+  RunningBatch* batch = nullptr;    // while running
+
+  void reset() {
+    version = VersionHandle();
+    inputs.clear();
+    wanted.clear();
+    state = RequestState::kIdle;
+    rows = 1;
+    bytes = 0;
+    priority = 0;
+    deadline = kNever;
+  }
+};
+
+}  // namespace fastserve::engine

@@ -1,0 +1,115 @@
+// One version of a model, ready to serve: its session, what it accepts, what it costs, its lanes.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fastserve/base/clock.h"
+#include "fastserve/base/status.h"
+#include "fastserve/batch/cost_curve.h"
+#include "fastserve/engine/stats.h"
+#include "fastserve/runtime/session.h"
+
+namespace fastserve::engine {
+
+struct VersionConfig {
+  std::string model;
+  int64_t number = 1;
+  // Rows of several requests may share a run. Only where it was shown to be safe.
+  bool is_batching = false;
+  // The first axis of every input and output is the rows axis.
+  bool has_rows_axis = false;
+  uint32_t max_rows = 64;      // rows of one run
+  bool has_fixed_rows = false; // a request of more than max_rows cannot run alone (fixed batch axis)
+  Nanos max_delay = 0;
+  uint32_t weight = 1;         // share of executor time under contention
+  uint64_t max_queue_rows = 0;   // 0: the engine's default
+  uint64_t max_queue_bytes = 0;  // 0: the engine's default
+  // May run on the io thread when predicted to be short enough.
+  bool allow_inline = true;
+};
+
+class Scheduler;
+struct LaneSlot;
+
+// Counted: the snapshot that lists it holds one reference, each request in flight one, each control
+// plane handle one. The last release hands it to the reaper, so a session is never destroyed on a
+// serving thread.
+// Thread: const members any; lanes under the scheduler's lock.
+class Version {
+ public:
+  Version(VersionConfig config, std::shared_ptr<runtime::Session> session, size_t writers);
+  ~Version();
+
+  const VersionConfig& config() const { return config_; }
+  const runtime::Signature& signature() const { return session_->signature(); }
+  runtime::Session& session() const { return *session_; }
+  std::string_view number_text() const { return number_text_; }
+  batch::CostCurve& cost() { return cost_; }
+  const batch::CostCurve& cost() const { return cost_; }
+
+  // Index of an input or output by name, -1 when there is none. O(1) for many, linear for few.
+  int input_index(std::string_view name) const;
+  int output_index(std::string_view name) const;
+
+  StatsShard& stats(size_t writer) { return *shards_[writer]; }
+  StatsSnapshot stats_snapshot() const;
+
+  void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
+  void release();
+  int64_t references() const { return references_.load(std::memory_order_relaxed); }
+
+  // What the scheduler keeps per version. Under its lock, except the atomics.
+  std::atomic<uint64_t> queued_rows{0};
+  std::atomic<uint64_t> queued_bytes{0};
+  std::atomic<uint64_t> queued_requests{0};
+  std::atomic<int64_t> in_flight{0};
+  // Requests that may share a batch, by the sizes of their non-batch axes. Lanes that are empty are
+  // reused for other sizes.
+  std::vector<std::unique_ptr<LaneSlot>> lanes;
+
+  // Called by the last release(); set by the engine.
+  void (*on_unreferenced)(Version*, void*) = nullptr;
+  void* on_unreferenced_argument = nullptr;
+
+ private:
+  const VersionConfig config_;
+  const std::string number_text_;
+  const std::shared_ptr<runtime::Session> session_;
+  batch::CostCurve cost_;
+  std::vector<std::unique_ptr<StatsShard>> shards_;
+  std::atomic<int64_t> references_{0};
+};
+
+// A counted reference.
+class VersionHandle {
+ public:
+  VersionHandle() = default;
+  explicit VersionHandle(Version* version) : version_(version) {
+    if (version_ != nullptr) version_->retain();
+  }
+  VersionHandle(const VersionHandle& other) : VersionHandle(other.version_) {}
+  VersionHandle(VersionHandle&& other) noexcept : version_(other.version_) {
+    other.version_ = nullptr;
+  }
+  VersionHandle& operator=(VersionHandle other) noexcept {
+    std::swap(version_, other.version_);
+    return *this;
+  }
+  ~VersionHandle() {
+    if (version_ != nullptr) version_->release();
+  }
+  Version* get() const { return version_; }
+  Version* operator->() const { return version_; }
+  Version& operator*() const { return *version_; }
+  explicit operator bool() const { return version_ != nullptr; }
+
+ private:
+  Version* version_ = nullptr;
+};
+
+}  // namespace fastserve::engine

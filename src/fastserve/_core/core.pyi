@@ -1,0 +1,212 @@
+"""The seam to the compiled core: thin classes over the engine. No rule of the product lives here.
+
+Every call that can take longer than a microsecond releases the GIL. Errors of the core arrive as
+`CoreError` with the gRPC status code; `fastserve.errors` turns it into the product's classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, final
+
+class CoreError(Exception):
+    """A failed call of the core. `code` is a gRPC status number, `args[0]` the message."""
+
+    code: int
+
+class TensorSpec(NamedTuple):
+    name: str
+    datatype: str  # wire name: "FP32", "BYTES", ...
+    shape: tuple[int, ...]  # -1 where the request chooses
+    symbols: tuple[str, ...]  # per axis; "" for fixed or unnamed axes
+
+class ModelMetadata(NamedTuple):
+    producer: str
+    graph_name: str
+    domain: str
+    description: str
+    version: int
+    custom: dict[str, str]
+
+class BatchStats(NamedTuple):
+    rows: int
+    executions: int
+    compute_input_ns: int
+    compute_infer_ns: int
+    compute_output_ns: int
+
+class VersionStats(NamedTuple):
+    requests: int
+    rows: int
+    executions: int
+    failures: dict[str, int]  # invalid, queue_full, overloaded, expired, cancelled, execution, draining
+    failure_ns: int
+    releases: dict[str, int]  # idle, full, deadline, oversize
+    phases: dict[str, tuple[list[int], int]]  # queue, gather, compute, reply, total: bucket counts (last +Inf), sum ns
+    batches: list[BatchStats]
+    last_inference_age_ns: int  # -1 when it never ran
+    queue_requests: int
+    queue_rows: int
+    in_flight: int
+
+BUCKET_BOUNDS_SECONDS: tuple[float, ...]
+OPENSSL_VERSION: str
+NGHTTP2_VERSION: str
+
+@final
+class Library:
+    """The ONNX Runtime shared library, opened once. Raises CoreError when it cannot be used."""
+
+    def __init__(self, path: str) -> None: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def providers(self) -> list[str]: ...
+
+@final
+class Session:
+    """One ONNX model in ONNX Runtime. Built from bytes; takes as long as the model needs, GIL released.
+
+    `options`: intra_op_threads, inter_op_threads, allow_spinning, cpu_arena, memory_pattern,
+    optimization_level, providers (list of (name, {key: value})), config_entries ({key: value}).
+    """
+
+    def __init__(self, library: Library, model: bytes, options: Mapping[str, Any], log_id: str) -> None: ...
+    @property
+    def inputs(self) -> list[TensorSpec]: ...
+    @property
+    def outputs(self) -> list[TensorSpec]: ...
+    @property
+    def metadata(self) -> ModelMetadata: ...
+    def probe_row_independence(self, seed: int = 0) -> tuple[bool, str]: ...
+
+@final
+class Version:
+    """One version of a model as the engine runs it; made by `Engine.make_version`."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def number(self) -> int: ...
+    def warm_up(self, rows: int) -> int:
+        """Runs synthesised rows once, teaches the cost curve, returns nanoseconds."""
+    def predict_ns(self, rows: int) -> int: ...
+    def stats(self) -> VersionStats: ...
+    @property
+    def references(self) -> int: ...
+
+@final
+class Engine:
+    def __init__(
+        self,
+        *,
+        executors: int,
+        max_ports: int,
+        max_queue_rows: int,
+        max_queue_bytes: int,
+        max_total_queue_bytes: int,
+        inline_budget_ns: int,
+    ) -> None: ...
+    def make_version(
+        self,
+        session: Session,
+        *,
+        model: str,
+        number: int,
+        is_batching: bool,
+        has_rows_axis: bool,
+        max_rows: int,
+        has_fixed_rows: bool,
+        max_delay_ns: int,
+        weight: int,
+        max_queue_rows: int,
+        max_queue_bytes: int,
+        allow_inline: bool,
+    ) -> Version: ...
+    def publish(self, models: Mapping[str, tuple[Sequence[Version], Sequence[tuple[int, str]]]]) -> None:
+        """What is served from now on: name -> (ready versions, [(number, why it is not ready)])."""
+    @property
+    def backlog_ns(self) -> int: ...
+    @property
+    def total_queued_bytes(self) -> int: ...
+    def close(self) -> None:
+        """Stops the executors; queued requests are answered UNAVAILABLE. The server and raw ports must be closed."""
+
+@final
+class RawPort:
+    """Raw bytes in, raw bytes out: a ModelInferRequest's bytes to a ModelInferResponse's bytes.
+
+    Used by the grpc.aio transport and by the control plane itself. Thread: one (the event loop's).
+    """
+
+    def __init__(self, engine: Engine) -> None: ...
+    @property
+    def event_fd(self) -> int:
+        """Readable while answers wait."""
+    def submit(self, token: int, request: bytes, deadline_ns: int) -> bytes | None:
+        """Submits one request. Answer bytes at once when it ran inline, else None and `take` brings it.
+
+        `deadline_ns` is on time.monotonic_ns()'s clock, -1 for none. Raises CoreError when refused;
+        the error then has `retry_after_ns` (0 when no pushback).
+        """
+    def cancel(self, token: int) -> None: ...
+    def take(self) -> list[tuple[int, int, str | bytes]]:
+        """Finished requests: (token, status code, answer bytes if 0 else message)."""
+    def close(self) -> None: ...
+
+# kind, call id, payload. "start": (path, peer, deadline_ns or -1, [(key, value)]) with value str, or
+# bytes for "-bin" keys; "message": bytes; the others: None.
+BridgeEvent = tuple[Literal["start", "message", "half_close", "cancelled", "writable"], int, Any]
+
+@final
+class Server:
+    """The native transport: listeners and io threads. Calls that are not hot come out of the bridge.
+
+    Thread: the control plane's.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        io_threads: int,
+        max_message_bytes: int,
+        max_concurrent_streams: int,
+        max_header_bytes: int,
+        max_connections: int,
+        tokens: Sequence[str],  # empty: no token asked for
+        strict: bool = True,
+    ) -> None: ...
+    def listen_tcp(
+        self,
+        host: str,
+        port: int,
+        *,
+        certificate_pem: bytes | None = None,
+        key_pem: bytes | None = None,
+        client_ca_pem: bytes | None = None,
+    ) -> tuple[str, int]:
+        """Binds (port 0: any free) and returns what was bound. OSError with address when it cannot."""
+    def listen_unix(self, path: str) -> None: ...
+    def start(self) -> None:
+        """Starts the io threads and accepts connections."""
+    def start_drain(self) -> None:
+        """Stops accepting, tells clients to go (two-step GOAWAY); calls in flight go on."""
+    @property
+    def open_calls(self) -> int: ...
+    @property
+    def open_connections(self) -> int: ...
+    def close(self) -> None:
+        """Closes what is left and joins the io threads."""
+    # The bridge.
+    @property
+    def event_fd(self) -> int: ...
+    def take_events(self) -> list[BridgeEvent]: ...
+    def send_initial_metadata(self, call: int, metadata: Sequence[tuple[str, str | bytes]]) -> None: ...
+    def send_message(self, call: int, message: bytes) -> None: ...
+    def set_compression(self, call: int) -> None: ...
+    def finish(self, call: int, code: int, message: str, trailers: Sequence[tuple[str, str | bytes]]) -> None: ...
+    def credit(self, call: int, size: int) -> None:
+        """Python took `size` bytes of received messages; the peer may send as many more."""
+
+# Test seam of the codec.
+def decode_infer_request(message: bytes) -> dict[str, Any]: ...
+def encode_infer_response(response: dict[str, Any]) -> bytes: ...
