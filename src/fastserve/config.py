@@ -1,0 +1,342 @@
+"""Settings of the server and of one model: strict, frozen, grouped by who uses them.
+
+Nothing is corrected in silence. A key that is not known, a value of the wrong type or out of range is
+refused with its path, what was got, what was expected and, for a key, the nearest name that exists.
+
+Units end the names. Zero means "chosen by the server" where a comment says so.
+"""
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeGuard, TypeVar
+
+import msgspec
+
+from fastserve.errors import InvalidConfig
+
+_MIB: Final = 1 << 20
+
+Rows = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+Threads = Annotated[int, msgspec.Meta(ge=0, le=1024)]
+Bytes = Annotated[int, msgspec.Meta(ge=1)]
+Transport = Literal["native", "grpcio"]
+
+
+class _Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Address(_Group):
+    """Where to listen: a host and a port, or the path of a Unix socket."""
+
+    host: str = ""
+    port: int = 0
+    unix_path: str = ""
+
+    @property
+    def is_public(self) -> bool:
+        """Other machines may reach it. A name that is not an address counts, but for localhost."""
+        if self.unix_path or self.host == "localhost":
+            return False
+        try:
+            return not ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return True
+
+    def __str__(self) -> str:
+        if self.unix_path:
+            return f"unix:{self.unix_path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """`HOST:PORT`, `[V6]:PORT` or `unix:PATH`. Errors: InvalidConfig."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:").removeprefix("//")
+        if not path:
+            raise InvalidConfig(f"address {text!r} names no path: write unix:/run/fastserve.sock")
+        return Address(unix_path=path)
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+        raise InvalidConfig(f"address {text!r}: expected HOST:PORT with a port up to 65535")
+    return Address(host=host, port=int(port))
+
+
+class ListenSettings(_Group):
+    """Where the server answers, and through which gRPC transport. Loopback unless told otherwise."""
+
+    grpc: tuple[Address, ...] = (Address(host="127.0.0.1", port=8001),)
+    http: Address | None = Address(host="127.0.0.1", port=8002)
+    transport: Transport = "native"
+
+
+class SecuritySettings(_Group):
+    """Files of TLS and tokens. A client CA asks every client for a certificate (mutual TLS)."""
+
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    token_file: Path | None = None
+    allow_insecure: bool = False
+
+
+class ThreadSettings(_Group):
+    """Numbers of threads; 0: planned from the CPUs that the process may use."""
+
+    io_threads: Threads = 0
+    executors: Threads = 0
+
+
+class LimitSettings(_Group):
+    """What one client or one model may hold. Queue bounds are per version unless its model.toml differs."""
+
+    max_message_bytes: Annotated[int, msgspec.Meta(ge=1024, le=(1 << 31) - 1)] = 64 * _MIB
+    max_concurrent_streams: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 1024
+    max_header_bytes: Annotated[int, msgspec.Meta(ge=1024, le=_MIB)] = 16 * 1024
+    max_connections: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 4096
+    max_queue_rows: Annotated[int, msgspec.Meta(ge=1)] = 16_384
+    max_queue_bytes: Bytes = 256 * _MIB
+    max_total_queue_bytes: Bytes = 1024 * _MIB
+    # A model file is a protobuf message, which cannot be larger than 2 GiB.
+    max_model_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)] = 1 << 31
+    # A batch predicted to finish within this runs on the io thread; 0 turns that off. Chosen with
+    # bench/inline.
+    inline_budget_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 500
+
+
+class Settings(_Group):
+    """All that `fastserve serve` can be told."""
+
+    repository: Path
+    listen: ListenSettings = ListenSettings()
+    security: SecuritySettings = SecuritySettings()
+    threads: ThreadSettings = ThreadSettings()
+    limits: LimitSettings = LimitSettings()
+    # How long calls in flight may go on after SIGTERM.
+    drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
+
+
+class BatchingConfig(_Group):
+    """`[batching]`: whether and how requests share a run. `None` is decided by the server."""
+
+    enabled: bool | None = None
+    max_rows: Rows | None = None
+    max_delay_us: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
+
+
+class QueueConfig(_Group):
+    """`[limits]`: this model's queue; 0 takes the server's own."""
+
+    max_queue_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_queue_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class ProviderConfig(_Group):
+    """One execution provider of ONNX Runtime and its options."""
+
+    name: str
+    options: dict[str, str] = {}
+
+
+class RuntimeConfig(_Group):
+    """`[runtime]`: ONNX Runtime's session. `optimization_level` is 0, 1, 2 or 99 (all)."""
+
+    intra_op_threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
+    inter_op_threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    allow_spinning: bool = False
+    # None: as chosen by measurement in csrc/fastserve/runtime/session.cc.
+    cpu_arena: bool | None = None
+    memory_pattern: bool | None = None
+    optimization_level: Literal[0, 1, 2, 99] = 99
+    providers: tuple[ProviderConfig, ...] = ()
+    config_entries: dict[str, str] = {}
+
+
+class ModelConfig(_Group):
+    """`<repo>/<model>/model.toml`. Everything has a default that comes from the graph."""
+
+    batching: BatchingConfig = BatchingConfig()
+    limits: QueueConfig = QueueConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+    # May run on the io thread when predicted to be short enough.
+    inline: bool = True
+    # Share of executor time against other models when there is not enough for all.
+    weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+
+
+_Struct = TypeVar("_Struct", bound=_Group)
+
+
+def read_model_config(path: Path) -> ModelConfig:
+    """The configuration in a model.toml. Errors: InvalidConfig with the file, the key and the fix."""
+    try:
+        data = msgspec.toml.decode(path.read_bytes())
+    except OSError as error:
+        raise InvalidConfig(f"{path.name}: cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"{path.name}: not TOML: {error}") from error
+    return convert(data, ModelConfig, source=path.name)
+
+
+def build_settings(
+    repository: Path | str,
+    *,
+    grpc: tuple[str, ...] | list[str] = ("127.0.0.1:8001",),
+    http: str | None = "127.0.0.1:8002",
+    transport: str = "native",
+    certificate: Path | str | None = None,
+    key: Path | str | None = None,
+    client_ca: Path | str | None = None,
+    token_file: Path | str | None = None,
+    allow_insecure: bool = False,
+    io_threads: int = 0,
+    executors: int = 0,
+    drain_seconds: float = 30.0,
+    limits: Mapping[str, int] | None = None,
+) -> Settings:
+    """Settings from flat values, as a command line has them. Errors: InvalidConfig."""
+    data = {
+        "repository": str(repository),
+        "listen": {
+            "grpc": [msgspec.to_builtins(parse_address(text)) for text in grpc],
+            "http": None if http is None else msgspec.to_builtins(parse_address(http)),
+            "transport": transport,
+        },
+        "security": {
+            "certificate": _text(certificate),
+            "key": _text(key),
+            "client_ca": _text(client_ca),
+            "token_file": _text(token_file),
+            "allow_insecure": allow_insecure,
+        },
+        "threads": {"io_threads": io_threads, "executors": executors},
+        "limits": dict(limits or {}),
+        "drain_seconds": drain_seconds,
+    }
+    settings = convert(data, Settings, source="settings")
+    check_settings(settings)
+    return settings
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuses combinations that cannot work or would open the server by accident: InvalidConfig."""
+    security, listen = settings.security, settings.listen
+    if not settings.repository.is_dir():
+        raise InvalidConfig(f"repository {str(settings.repository)!r} is not a folder")
+    if not listen.grpc:
+        raise InvalidConfig("no gRPC address: give at least one HOST:PORT")
+    if (security.certificate is None) != (security.key is None):
+        missing = "key" if security.key is None else "certificate"
+        raise InvalidConfig(f"TLS needs a certificate and a key: the {missing} is missing")
+    if security.client_ca is not None and security.certificate is None:
+        raise InvalidConfig("a client CA asks for mutual TLS: give a certificate and a key as well")
+    if security.allow_insecure:
+        return
+    for address in listen.grpc:
+        if address.is_public and (security.certificate is None or security.token_file is None):
+            raise InvalidConfig(
+                f"gRPC address {address} can be reached from other machines and needs TLS "
+                "(certificate and key) and a token file; say --allow-insecure to serve without"
+            )
+    if listen.http is not None and listen.http.is_public:
+        raise InvalidConfig(
+            f"HTTP address {listen.http} can be reached from other machines and has neither TLS nor "
+            "tokens; say --allow-insecure to serve metrics and health there"
+        )
+
+
+def read_tokens(path: Path | None) -> tuple[str, ...]:
+    """Tokens of a file, one a line; empty lines and lines that start with # are skipped.
+
+    Errors: InvalidConfig when the file has none, or one that a header cannot carry.
+    """
+    if path is None:
+        return ()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"token file {str(path)!r} cannot be read: {error}") from error
+    tokens = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not tokens:
+        raise InvalidConfig(f"token file {str(path)!r} holds no token: write one a line")
+    for place, token in enumerate(tokens, 1):
+        if not re.fullmatch(r"[!-~]{8,4096}", token):
+            raise InvalidConfig(
+                f"token {place} of {str(path)!r}: expected 8 to 4096 printable ASCII characters "
+                "without spaces"
+            )
+    return tokens
+
+
+def convert(data: object, kind: type[_Struct], *, source: str) -> _Struct:
+    """`data` as a `kind`, strictly. Errors: InvalidConfig that says where, got, expected, nearest."""
+    try:
+        return msgspec.convert(data, kind, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise InvalidConfig(f"{source}: {_explain(str(error), data, kind)}") from None
+
+
+def _text(value: Path | str | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _decode(kind: type[Any], value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"no conversion to {kind}")
+
+
+# The form of msgspec's messages: "Expected `int`, got `str` - at `$.limits.max_queue_rows`".
+_PLACED = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
+
+
+def _explain(text: str, data: object, kind: type[msgspec.Struct]) -> str:
+    match = _PLACED.match(text)
+    what, path = (match["what"], match["path"] or "") if match else (text, "")
+    steps = [part for part in re.split(r"[.\[\]]+", path) if part]
+    unknown = _UNKNOWN.search(what)
+    node = _node_at(kind, steps)
+    if unknown is None:
+        place = ".".join(steps) or "the whole"
+        if isinstance(node, msgspec.inspect.LiteralType):
+            what = f"expected one of {', '.join(repr(value) for value in node.values)}"
+        return f"{place}: {what[0].lower()}{what[1:]} (value {_shorten(_find(data, steps))})"
+    names = [field.encode_name for field in node.fields] if _is_struct(node) else []
+    nearest = difflib.get_close_matches(unknown["name"], names, n=1, cutoff=0.4)
+    advice = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(names)}"
+    return f"{'.'.join([*steps, unknown['name']])}: no such key; {advice}"
+
+
+def _find(data: object, steps: list[str]) -> object:
+    for step in steps:
+        if isinstance(data, Mapping):
+            data = data.get(step)
+        elif isinstance(data, list | tuple) and step.isdigit() and int(step) < len(data):
+            data = data[int(step)]
+    return data
+
+
+def _node_at(kind: type[msgspec.Struct], steps: list[str]) -> msgspec.inspect.Type:
+    """The type at `steps` below `kind`; element indices are passed over."""
+    node: msgspec.inspect.Type = msgspec.inspect.type_info(kind)
+    for step in steps:
+        if isinstance(node, msgspec.inspect.StructType):
+            found = [field.type for field in node.fields if field.encode_name == step]
+            node = found[0] if found else node
+        if isinstance(node, msgspec.inspect.VarTupleType):
+            node = node.item_type
+    return node
+
+
+def _is_struct(node: msgspec.inspect.Type) -> TypeGuard[msgspec.inspect.StructType]:
+    return isinstance(node, msgspec.inspect.StructType)
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
