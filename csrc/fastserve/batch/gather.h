@@ -14,15 +14,15 @@
 
 namespace fastserve::batch {
 
-// Appends `pieces` back to back into `out` (cleared first; 64-byte aligned data is not needed, 16 is).
-// Works for BYTES in wire form too: concatenation of rows is concatenation of bytes.
+// Appends `pieces` back to back into `out` (cleared first; 64-byte aligned data is not needed, 16
+// is). Works for BYTES in wire form too: concatenation of rows is concatenation of bytes.
 void gather(std::span<const ByteSpan> pieces, Buffer* out);
 
 // Cuts one output of a batch into runs of rows.
 class Scatter {
  public:
-  // `shape[0]` must be `rows` (kInternal with the output's name otherwise: the model did not keep the
-  // batch axis). For BYTES the element offsets are found once here.
+  // `shape[0]` must be `rows` (kInternal with the output's name otherwise: the model did not keep
+  // the batch axis). For BYTES the element offsets are found once here.
   Status reset(std::string_view output_name, DType dtype, const Shape& shape, ByteSpan data,
                int64_t rows);
   // Rows [begin, begin + count): a view into the batch's data.
