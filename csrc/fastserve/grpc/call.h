@@ -1,5 +1,5 @@
-// One gRPC call as the server sees it, and what a front does with it. Sans-I/O: no socket, no clock,
-// no thread of its own; everything here runs on the thread that owns the connection.
+// One gRPC call as the server sees it, and what a front does with it. Sans-I/O: no socket, no
+// clock, no thread of its own; everything here runs on the thread that owns the connection.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 namespace fastserve::grpc {
 
 struct Metadatum {
-  std::string_view key;    // lower case; "-bin" keys hold decoded bytes in `value`
+  std::string_view key;  // lower case; "-bin" keys hold decoded bytes in `value`
   std::string_view value;
 };
 
@@ -26,6 +26,9 @@ class Call {
 
   // ":path", for example "/inference.GRPCInferenceService/ModelInfer". Valid while the call lives.
   virtual std::string_view path() const = 0;
+  // Who calls, for logs: "ipv4:127.0.0.1:50123", "ipv6:[::1]:50123", "unix:"; empty if the owner of
+  // the connection did not say. Valid while the call lives.
+  virtual std::string_view peer() const { return {}; }
   // Point on the monotonic clock, made from grpc-timeout when the headers arrived; kNever if none.
   virtual Nanos deadline() const = 0;
   // First value of a request header by lower-case name, raw (not base64-decoded); empty if absent.
@@ -37,8 +40,8 @@ class Call {
   // Custom initial metadata; only before the first message. "-bin" values are encoded here.
   virtual void send_initial_metadata(std::span<const Metadatum> metadata) = 0;
   // A message to the peer. The buffer starts with kMessageHeadroom bytes that the call fills in
-  // (compressed flag and length), then the serialised message. Compressed when the peer accepts gzip
-  // and set_compression(true) was called.
+  // (compressed flag and length), then the serialised message. Compressed when the peer accepts
+  // gzip and set_compression(true) was called.
   virtual void send_message(Buffer framed) = 0;
   virtual void set_compression(bool on) = 0;
   // Ends the call: trailers with grpc-status and, percent-encoded, grpc-message. Without a message
@@ -53,8 +56,9 @@ class Call {
   // Bytes queued towards the peer and not yet framed.
   virtual size_t queued_bytes() const = 0;
 
-  // For the front; the call does not touch it.
+  // For the front; the call does not touch them. The tag says what `user` points to.
   void* user = nullptr;
+  uint32_t user_tag = 0;
 };
 
 inline constexpr size_t kMessageHeadroom = 5;
@@ -65,7 +69,8 @@ class Front {
   virtual ~Front() = default;
   // Headers arrived and are valid gRPC. The front may finish() at once (unknown method, refused).
   virtual void on_call(Call& call) = 0;
-  // One whole message, inflated, its end 16-byte aligned. The front may take the buffer (swap/move).
+  // One whole message, inflated, its end 16-byte aligned. The front may take the buffer
+  // (swap/move).
   virtual void on_message(Call& call, Buffer& message) = 0;
   // The peer half-closed.
   virtual void on_half_close(Call& call) = 0;
