@@ -1,8 +1,9 @@
 // A growable run of bytes that owns its memory and can keep its end aligned.
 //
 // Received messages live in a Buffer. The last field of a ModelInferRequest is its raw tensor data,
-// so a message whose end is 16-byte aligned puts a single raw input of 1-, 2-, 4- or 8-byte elements
-// on its natural boundary, and ONNX Runtime can read it where it lies. reserve_message() does that.
+// so a message whose end is 16-byte aligned puts a single raw input of 1-, 2-, 4- or 8-byte
+// elements on its natural boundary, and ONNX Runtime can read it where it lies. reserve_message()
+// does that.
 #pragma once
 
 #include <cstddef>

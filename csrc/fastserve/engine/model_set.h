@@ -21,7 +21,7 @@ struct UnavailableVersion {
 
 struct ModelEntry {
   std::string name;
-  std::vector<VersionHandle> ready;            // ascending by number
+  std::vector<VersionHandle> ready;  // ascending by number
   std::vector<UnavailableVersion> unavailable;
 };
 
@@ -29,10 +29,10 @@ class ModelSet {
  public:
   void add(ModelEntry entry);
 
-  // The version that answers for `model` and `version_text` ("" = the highest ready one). Errors are
-  // Triton's: kNotFound (unknown model or version, no ready version), kUnavailable (the version is
-  // known and not ready), kInvalidArgument (version_text is not a positive integer).
-  // Thread: any; constant in the number of models.
+  // The version that answers for `model` and `version_text` ("" = the highest ready one). Errors
+  // are Triton's: kNotFound (unknown model or version, no ready version), kUnavailable (the version
+  // is known and not ready), kInvalidArgument (version_text is not a positive integer). Thread:
+  // any; constant in the number of models.
   Result<Version*> find(std::string_view model, std::string_view version_text) const;
   const std::vector<std::unique_ptr<ModelEntry>>& models() const { return entries_; }
 

@@ -27,18 +27,19 @@ struct Timing {
 class Completion {
  public:
   virtual ~Completion() = default;
-  // The one answer of `request`. Outputs are those wanted, in the asked order, and valid only during
-  // the call; empty unless status is ok. On an executor thread, or on the submitting thread for
-  // requests that ran inline. The request belongs to the front again when this returns.
-  virtual void complete(Request& request, const Status& status,
-                        std::span<const TensorView> outputs, const Timing& timing) = 0;
-  // After the last complete() of a batch, once: wake whoever sends the answers.
-  virtual void flush() = 0;
+  // The one answer of `request`. Outputs are those wanted, in the asked order, and valid only
+  // during the call; empty unless status is ok. On an executor thread, or on the submitting thread
+  // for requests that ran inline. The request belongs to the front again when this returns.
+  virtual void complete(Request& request, const Status& status, std::span<const TensorView> outputs,
+                        const Timing& timing) = 0;
+  // After a run of `count` complete() calls on one thread: wake whoever sends the answers. The last
+  // touch of this object by that thread.
+  virtual void flush_completions(size_t count) = 0;
 };
 
 // Filled by the front, then owned by the engine from submit() to complete(). Intrusive in lanes.
-// States: idle -> pending (in the port's sweep) -> queued -> running -> idle; pending -> running when
-// inline. Only the scheduler moves queued and running, under its lock.
+// States: idle -> pending (in the port's sweep) -> queued -> running -> idle; pending -> running
+// when inline. Only the scheduler moves queued and running, under its lock.
 enum class RequestState : uint8_t { kIdle, kPending, kQueued, kRunning };
 
 struct RunningBatch;
@@ -51,14 +52,19 @@ struct Request : batch::LaneEntry {
   std::vector<uint32_t> wanted;
   Completion* completion = nullptr;
   RequestState state = RequestState::kIdle;
-  void* lane = nullptr;             // LaneSlot while queued
-  RunningBatch* batch = nullptr;    // while running
+  void* lane = nullptr;           // LaneSlot while queued
+  RunningBatch* batch = nullptr;  // while running
+  // Set by cancel() when it came too late to take the request back: its answer is not wanted, and
+  // it counts as this failure. Read by complete() to spare the reply.
+  bool is_abandoned = false;
+  Failure abandoned_as = Failure::kCancelled;
 
   void reset() {
     version = VersionHandle();
     inputs.clear();
     wanted.clear();
     state = RequestState::kIdle;
+    is_abandoned = false;
     rows = 1;
     bytes = 0;
     priority = 0;

@@ -1,5 +1,5 @@
-// Counters of one model version. Each thread that serves writes a shard of its own with plain stores
-// (no locked instruction on the request path); readers add the shards up.
+// Counters of one model version. Each thread that serves writes a shard of its own with plain
+// stores (no locked instruction on the request path); readers add the shards up.
 #pragma once
 
 #include <array>
@@ -19,22 +19,22 @@ inline constexpr size_t kPhaseCount = 5;
 
 // Why a request got no answer from the model; a metric label.
 enum class Failure : uint8_t {
-  kInvalid,    // refused by validation
-  kQueueFull,  // rows or bytes bound reached
-  kOverloaded, // predicted to miss its deadline
-  kExpired,    // deadline passed in the queue or while it ran
-  kCancelled,  // by the client or a lost connection
-  kExecution,  // the model's run failed
-  kDraining,   // the version or the server is going away
+  kInvalid,     // refused by validation
+  kQueueFull,   // rows or bytes bound reached
+  kOverloaded,  // predicted to miss its deadline
+  kExpired,     // deadline passed in the queue or while it ran
+  kCancelled,   // by the client or a lost connection
+  kExecution,   // the model's run failed
+  kDraining,    // the version or the server is going away
 };
 inline constexpr size_t kFailureCount = 7;
 
 // Upper bounds of the histogram buckets, in nanoseconds: 25 us to 10 s, about 1.6x apart where
 // small models live. The last bucket is +Inf.
 inline constexpr std::array<Nanos, 20> kBucketBounds = {
-    25'000,      50'000,      100'000,     150'000,       250'000,       400'000,       650'000,
-    1'000'000,   1'600'000,   2'500'000,   4'000'000,     6'500'000,     10'000'000,    25'000'000,
-    50'000'000,  100'000'000, 250'000'000, 1'000'000'000, 2'500'000'000, 10'000'000'000};
+    25'000,     50'000,      100'000,     150'000,       250'000,       400'000,       650'000,
+    1'000'000,  1'600'000,   2'500'000,   4'000'000,     6'500'000,     10'000'000,    25'000'000,
+    50'000'000, 100'000'000, 250'000'000, 1'000'000'000, 2'500'000'000, 10'000'000'000};
 inline constexpr size_t kBucketCount = kBucketBounds.size() + 1;
 
 // A number with one writer and any number of readers.
@@ -69,7 +69,7 @@ struct StatsShard {
   SingleWriterCounter rows;
   SingleWriterCounter executions;
   std::array<SingleWriterCounter, kFailureCount> failures;
-  SingleWriterCounter failure_ns;  // time that failed requests spent here
+  SingleWriterCounter failure_ns;               // time that failed requests spent here
   std::array<SingleWriterCounter, 5> releases;  // batches by batch::Reason
   std::array<Histogram, kPhaseCount> phases;
   std::atomic<Nanos> last_inference{0};  // monotonic
@@ -94,7 +94,7 @@ struct StatsSnapshot {
   uint64_t queue_rows = 0;
   uint64_t in_flight = 0;  // borrowed by requests now, waiting or running
 
-  void add(const StatsShard& shard);
+  void add(StatsShard& shard);
 };
 
 }  // namespace fastserve::engine

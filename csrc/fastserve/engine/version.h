@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fastserve/base/clock.h"
@@ -23,18 +25,20 @@ struct VersionConfig {
   bool is_batching = false;
   // The first axis of every input and output is the rows axis.
   bool has_rows_axis = false;
-  uint32_t max_rows = 64;      // rows of one run
-  bool has_fixed_rows = false; // a request of more than max_rows cannot run alone (fixed batch axis)
+  uint32_t max_rows = 64;  // rows of one run
+  bool has_fixed_rows =
+      false;  // a request of more than max_rows cannot run alone (fixed batch axis)
   Nanos max_delay = 0;
-  uint32_t weight = 1;         // share of executor time under contention
+  uint32_t weight = 1;           // share of executor time under contention
   uint64_t max_queue_rows = 0;   // 0: the engine's default
   uint64_t max_queue_bytes = 0;  // 0: the engine's default
   // May run on the io thread when predicted to be short enough.
   bool allow_inline = true;
 };
 
-class Scheduler;
 struct LaneSlot;
+struct Workbench;
+class Reaper;
 
 // Counted: the snapshot that lists it holds one reference, each request in flight one, each control
 // plane handle one. The last release hands it to the reaper, so a session is never destroyed on a
@@ -42,46 +46,59 @@ struct LaneSlot;
 // Thread: const members any; lanes under the scheduler's lock.
 class Version {
  public:
-  Version(VersionConfig config, std::shared_ptr<runtime::Session> session, size_t writers);
+  // `writers`: how many threads may serve it; each has its own counters and scratch.
+  Version(VersionConfig config, std::shared_ptr<runtime::Session> session, size_t writers,
+          std::shared_ptr<Reaper> reaper);
   ~Version();
+  Version(const Version&) = delete;
+  Version& operator=(const Version&) = delete;
 
   const VersionConfig& config() const { return config_; }
   const runtime::Signature& signature() const { return session_->signature(); }
   runtime::Session& session() const { return *session_; }
   std::string_view number_text() const { return number_text_; }
-  batch::CostCurve& cost() { return cost_; }
   const batch::CostCurve& cost() const { return cost_; }
+  // Thread: any.
+  void observe_cost(uint32_t rows, Nanos cost, Nanos now);
+  // The curve was fed recently. A prediction that refuses work is only trusted then: otherwise one
+  // slow run could keep a version from ever running, and so from ever being measured, again.
+  bool has_fresh_cost(Nanos now) const;
+  // Every axis but the first is fixed in every input, so all requests may share one lane.
+  bool has_one_lane() const { return has_one_lane_; }
 
   // Index of an input or output by name, -1 when there is none. O(1) for many, linear for few.
   int input_index(std::string_view name) const;
   int output_index(std::string_view name) const;
 
   StatsShard& stats(size_t writer) { return *shards_[writer]; }
+  // Scratch of one writer; only that writer's thread touches it.
+  Workbench& workbench(size_t writer) { return *workbenches_[writer]; }
   StatsSnapshot stats_snapshot() const;
 
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release();
   int64_t references() const { return references_.load(std::memory_order_relaxed); }
 
-  // What the scheduler keeps per version. Under its lock, except the atomics.
+  // What the scheduler keeps per version: written under its lock, read by any thread.
   std::atomic<uint64_t> queued_rows{0};
   std::atomic<uint64_t> queued_bytes{0};
   std::atomic<uint64_t> queued_requests{0};
-  std::atomic<int64_t> in_flight{0};
+  std::atomic<uint64_t> running_requests{0};
   // Requests that may share a batch, by the sizes of their non-batch axes. Lanes that are empty are
   // reused for other sizes.
   std::vector<std::unique_ptr<LaneSlot>> lanes;
-
-  // Called by the last release(); set by the engine.
-  void (*on_unreferenced)(Version*, void*) = nullptr;
-  void* on_unreferenced_argument = nullptr;
 
  private:
   const VersionConfig config_;
   const std::string number_text_;
   const std::shared_ptr<runtime::Session> session_;
+  const std::shared_ptr<Reaper> reaper_;
+  bool has_one_lane_ = true;
+  std::mutex cost_mutex_;
   batch::CostCurve cost_;
+  std::atomic<Nanos> cost_observed_at_{0};
   std::vector<std::unique_ptr<StatsShard>> shards_;
+  std::vector<std::unique_ptr<Workbench>> workbenches_;
   std::atomic<int64_t> references_{0};
 };
 

@@ -1,0 +1,68 @@
+// A port: how one thread submits requests to the engine.
+//
+// Requests gather in the port during a sweep of the owner's loop; flush() plans over all of them at
+// once, runs batches that are short enough right here, and hands the rest to the executors under
+// one lock.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "fastserve/base/clock.h"
+#include "fastserve/base/status.h"
+#include "fastserve/engine/model_set.h"
+#include "fastserve/engine/request.h"
+#include "fastserve/engine/stats.h"
+#include "fastserve/engine/version.h"
+
+namespace fastserve::engine {
+
+class Engine;
+
+// Thread: the one that opened it, for everything.
+class Port {
+ public:
+  ~Port();
+  Port(const Port&) = delete;
+  Port& operator=(const Port&) = delete;
+
+  // The current snapshot; the reference is good until the next call.
+  const ModelSet& models();
+
+  // Admits `request` (version, completion, inputs, rows, bytes, arrival and deadline are set). When
+  // ok, its Completion is called exactly once, in flush() at the earliest. Otherwise it was
+  // refused, was counted, and nothing will come: kResourceExhausted (queue full, or predicted to
+  // miss its deadline; *retry_after is then the predicted wait), kDeadlineExceeded (already over).
+  Status submit(Request* request, Nanos now, Nanos* retry_after);
+
+  // The end of a sweep.
+  void flush();
+
+  // Takes a request back because its answer is no longer wanted (`why`: kCancelled or kExpired).
+  // True: it was waiting, it is the caller's again and no completion will come. False: it runs, or
+  // its completion is on the way; a run whose every member was cancelled is stopped.
+  bool cancel(Request* request, Failure why);
+
+  // Counts a request that failed before it was submitted.
+  void count_failure(Version* version, Failure failure, Nanos spent);
+
+ private:
+  friend class Engine;
+  Port(Engine* engine, Completion* completion, bool allow_inline, size_t writer,
+       std::function<void()> on_publish);
+  bool may_run_inline(Version& version, Nanos* budget) const;
+  void run_inline(Version& version);
+
+  Engine* const engine_;
+  Completion* const completion_;
+  const bool allow_inline_;
+  const size_t writer_;
+  const std::function<void()> on_publish_;
+  std::shared_ptr<const ModelSet> models_;
+  uint64_t generation_ = UINT64_MAX;
+  std::vector<VersionHandle> touched_;  // versions with requests pending in this sweep
+};
+
+}  // namespace fastserve::engine

@@ -1,0 +1,341 @@
+#include "fastserve/engine/scheduler.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+
+#include "fastserve/engine/version.h"
+
+namespace fastserve::engine {
+namespace {
+
+// What `rows` queued rows will cost when they run in full batches.
+int64_t amortised_cost(const Version& version, uint32_t rows) {
+  const uint32_t full = std::max(1u, version.config().max_rows);
+  if (!version.config().is_batching || rows >= full) return version.cost().predict(rows);
+  return version.cost().predict(full) * rows / full;
+}
+
+}  // namespace
+
+void make_lane_key(const Request& request, std::vector<int64_t>* key) {
+  key->clear();
+  for (const runtime::RunInput& input : request.inputs) {
+    for (size_t axis = 1; axis < input.shape.rank(); ++axis) key->push_back(input.shape[axis]);
+  }
+}
+
+bool cannot_be_met(const batch::LaneEntry& entry, const Version& version, Nanos now) {
+  if (entry.deadline == kNever) return false;
+  if (entry.deadline <= now) return true;
+  return version.has_fresh_cost(now) && batch::is_hopeless(entry, version.cost(), now);
+}
+
+batch::PlanLimits plan_limits(const Version& version) {
+  const VersionConfig& config = version.config();
+  return {
+      .max_rows = config.max_rows, .max_delay = config.max_delay, .batching = config.is_batching};
+}
+
+void complete_expired(Request* request, StatsShard* stats, Nanos now) {
+  stats->failures[static_cast<size_t>(Failure::kExpired)].add(1);
+  stats->failure_ns.add(static_cast<uint64_t>(now - request->arrival));
+  const Nanos left = request->deadline - now;
+  const std::string why = left <= 0 ? "the deadline passed while the request waited"
+                                    : "the predicted run would end after the deadline, which is " +
+                                          std::to_string(left / kMicrosecond) + " us away";
+  request->completion->complete(*request, Status(Code::kDeadlineExceeded, why), {}, Timing{});
+}
+
+Scheduler::Scheduler(int executors, size_t first_writer)
+    : executors_(executors), first_writer_(first_writer) {
+  for (int i = 0; i < executors; ++i) {
+    threads_.emplace_back([this, i] { run_executor(first_writer_ + static_cast<size_t>(i)); });
+  }
+}
+
+Scheduler::~Scheduler() {
+  std::vector<Request*> orphans;
+  {
+    std::lock_guard lock(mutex_);
+    is_stopping_ = true;
+    wake_.notify_all();
+  }
+  for (std::thread& thread : threads_) thread.join();
+  {
+    std::lock_guard lock(mutex_);
+    for (LaneSlot* slot : postponed_) {
+      slot->is_postponed = false;
+      round_.activate(slot);
+    }
+    while (auto* turn = round_.choose([](const batch::Turn*) { return Nanos{0}; })) {
+      auto* slot = static_cast<LaneSlot*>(turn);
+      while (slot->lane.head() != nullptr) {
+        auto* request = static_cast<Request*>(slot->lane.head());
+        unqueue(slot, request);
+        request->state = RequestState::kIdle;
+        orphans.push_back(request);
+      }
+    }
+  }
+  const Status status(Code::kUnavailable, "Server is stopping, scheduler for model has stopped");
+  for (Request* request : orphans) {
+    Completion* completion = request->completion;
+    completion->complete(*request, status, {}, Timing{});
+    completion->flush_completions(1);
+  }
+}
+
+LaneSlot& Scheduler::slot_for(Version& version, const Request& request) {
+  if (version.has_one_lane()) {
+    if (version.lanes.empty()) {
+      version.lanes.push_back(std::make_unique<LaneSlot>());
+      version.lanes.back()->version = &version;
+      version.lanes.back()->weight = version.config().weight;
+    }
+    return *version.lanes.front();
+  }
+  make_lane_key(request, &key_scratch_);
+  LaneSlot* empty = nullptr;
+  for (const auto& slot : version.lanes) {
+    if (slot->key == key_scratch_) return *slot;
+    if (slot->lane.empty()) empty = slot.get();
+  }
+  if (empty == nullptr) {
+    version.lanes.push_back(std::make_unique<LaneSlot>());
+    empty = version.lanes.back().get();
+    empty->version = &version;
+    empty->weight = version.config().weight;
+  }
+  empty->key = key_scratch_;
+  return *empty;
+}
+
+void Scheduler::enqueue(Version& version, std::span<Request* const> requests) {
+  size_t wanted = 0;
+  {
+    std::lock_guard lock(mutex_);
+    for (Request* request : requests) {
+      LaneSlot& slot = slot_for(version, *request);
+      slot.lane.push(request);
+      request->lane = &slot;
+      request->state = RequestState::kQueued;
+      if (slot.is_postponed) {
+        // It grew: whether to go on waiting is for the plan to say again.
+        slot.is_postponed = false;
+        std::erase(postponed_, &slot);
+      }
+      if (!slot.is_active) {
+        round_.activate(&slot);
+        active_lanes_.fetch_add(1, std::memory_order_relaxed);
+      }
+      version.queued_requests.fetch_add(1, std::memory_order_relaxed);
+      version.queued_rows.fetch_add(request->rows, std::memory_order_relaxed);
+      version.queued_bytes.fetch_add(request->bytes, std::memory_order_relaxed);
+      queued_bytes_.fetch_add(request->bytes, std::memory_order_relaxed);
+      backlog_ns_.fetch_add(amortised_cost(version, request->rows), std::memory_order_relaxed);
+    }
+    if (is_stopping_) return;
+    const uint64_t rows = version.queued_rows.load(std::memory_order_relaxed);
+    const uint64_t batches = version.config().is_batching
+                                 ? 1 + rows / std::max(1u, version.config().max_rows)
+                                 : version.queued_requests.load(std::memory_order_relaxed);
+    wanted = std::min<size_t>(static_cast<size_t>(idle_), batches);
+  }
+  for (size_t i = 0; i < wanted; ++i) wake_.notify_one();
+}
+
+void Scheduler::unqueue(LaneSlot* slot, Request* request) {
+  Version& version = *slot->version;
+  slot->lane.remove(request);
+  request->lane = nullptr;
+  version.queued_requests.fetch_sub(1, std::memory_order_relaxed);
+  version.queued_rows.fetch_sub(request->rows, std::memory_order_relaxed);
+  version.queued_bytes.fetch_sub(request->bytes, std::memory_order_relaxed);
+  queued_bytes_.fetch_sub(request->bytes, std::memory_order_relaxed);
+  if (slot->lane.empty()) {
+    if (slot->is_active) {
+      round_.deactivate(slot);
+      active_lanes_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    if (slot->is_postponed) {
+      slot->is_postponed = false;
+      std::erase(postponed_, slot);
+    }
+  }
+  // The curve moves between a request's coming and going, so the sum is mended when all is empty.
+  const int64_t cost = amortised_cost(version, request->rows);
+  if (queued_bytes_.load(std::memory_order_relaxed) == 0 && round_.empty() && postponed_.empty()) {
+    backlog_ns_.store(0, std::memory_order_relaxed);
+  } else {
+    const int64_t left = backlog_ns_.load(std::memory_order_relaxed) - cost;
+    backlog_ns_.store(std::max<int64_t>(0, left), std::memory_order_relaxed);
+  }
+}
+
+bool Scheduler::cancel(Request* request, Failure why) {
+  std::lock_guard lock(mutex_);
+  if (request->state == RequestState::kQueued) {
+    unqueue(static_cast<LaneSlot*>(request->lane), request);
+    request->state = RequestState::kIdle;
+    return true;
+  }
+  if (request->state == RequestState::kRunning && !request->is_abandoned) {
+    request->is_abandoned = true;
+    request->abandoned_as = why;
+    RunningBatch* batch = request->batch;
+    if (batch != nullptr && --batch->live == 0 && batch->runner != nullptr) {
+      batch->runner->terminate();
+    }
+  }
+  return false;
+}
+
+Nanos Scheduler::predicted_wait(const Version& version) const {
+  const int64_t all = backlog_ns_.load(std::memory_order_relaxed);
+  const uint64_t lanes = std::max<uint64_t>(1, active_lanes_.load(std::memory_order_relaxed));
+  const uint32_t full = std::max(1u, version.config().max_rows);
+  const uint64_t rows = version.queued_rows.load(std::memory_order_relaxed);
+  const int64_t own = version.cost().predict(full) * static_cast<int64_t>(rows) / full;
+  // Fair sharing gives the lane at least one part in `lanes` of the executors.
+  return std::min(all, own * static_cast<int64_t>(lanes)) / std::max(1, executors_);
+}
+
+void Scheduler::wake_postponed(Nanos now, Nanos* wait_until) {
+  *wait_until = kNever;
+  for (size_t i = 0; i < postponed_.size();) {
+    LaneSlot* slot = postponed_[i];
+    if (slot->run_at > now) {
+      *wait_until = std::min(*wait_until, slot->run_at);
+      ++i;
+      continue;
+    }
+    slot->is_postponed = false;
+    postponed_[i] = postponed_.back();
+    postponed_.pop_back();
+    round_.activate(slot);
+    active_lanes_.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
+bool Scheduler::take(RunningBatch* batch, std::vector<Request*>* expired, Nanos now,
+                     Nanos* wait_until) {
+  wake_postponed(now, wait_until);
+  for (;;) {
+    batch::Turn* turn = round_.choose([](const batch::Turn* candidate) {
+      const auto* slot = static_cast<const LaneSlot*>(candidate);
+      const uint64_t rows = std::min<uint64_t>(slot->lane.rows(), slot->version->config().max_rows);
+      return slot->version->cost().predict(static_cast<uint32_t>(std::max<uint64_t>(1, rows)));
+    });
+    if (turn == nullptr) return false;
+    auto* slot = static_cast<LaneSlot*>(turn);
+    Version& version = *slot->version;
+    while (!slot->lane.empty() && cannot_be_met(*slot->lane.head(), version, now)) {
+      auto* request = static_cast<Request*>(slot->lane.head());
+      unqueue(slot, request);
+      request->state = RequestState::kIdle;
+      expired->push_back(request);
+    }
+    if (slot->lane.empty()) continue;
+    const batch::Plan plan = batch::plan(slot->lane, version.cost(), plan_limits(version), now);
+    if (plan.reason == batch::Reason::kWait) {
+      round_.deactivate(slot);
+      active_lanes_.fetch_sub(1, std::memory_order_relaxed);
+      slot->is_postponed = true;
+      slot->run_at = plan.run_at;
+      postponed_.push_back(slot);
+      *wait_until = std::min(*wait_until, plan.run_at);
+      continue;
+    }
+    round_.charge(slot, version.cost().predict(plan.rows));
+    batch->members.clear();
+    for (uint32_t i = 0; i < plan.count; ++i) {
+      auto* request = static_cast<Request*>(slot->lane.head());
+      unqueue(slot, request);
+      request->state = RequestState::kRunning;
+      request->batch = batch;
+      batch->members.push_back(request);
+    }
+    batch->rows = plan.rows;
+    batch->reason = plan.reason;
+    batch->live = plan.count;
+    batch->runner = nullptr;
+    version.running_requests.fetch_add(plan.count, std::memory_order_relaxed);
+    return true;
+  }
+}
+
+void Scheduler::run_executor(size_t writer) {
+  RunningBatch batch;
+  std::vector<Request*> expired;
+  std::unique_lock lock(mutex_);
+  while (!is_stopping_) {
+    Nanos now = monotonic_now();
+    Nanos wait_until = kNever;
+    const bool has_batch = take(&batch, &expired, now, &wait_until);
+    if (!expired.empty()) {
+      lock.unlock();
+      for (Request* request : expired) {
+        Completion* completion = request->completion;
+        StatsShard& stats = request->version->stats(writer);
+        complete_expired(request, &stats, now);
+        completion->flush_completions(1);
+      }
+      expired.clear();
+      lock.lock();
+    }
+    if (!has_batch) {
+      if (is_stopping_) break;
+      // Expired answers were given without the lock: look again before sleeping.
+      if (!round_.empty()) continue;
+      ++idle_;
+      if (wait_until == kNever) {
+        wake_.wait(lock);
+      } else {
+        // steady_clock is CLOCK_MONOTONIC, the clock of `wait_until`.
+        wake_.wait_until(
+            lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(wait_until)));
+      }
+      --idle_;
+      continue;
+    }
+
+    // Held by this thread too: the answers give back the requests' own references.
+    const VersionHandle version = batch.members.front()->version;
+    Workbench& bench = version->workbench(writer);
+    if (bench.runner == nullptr) {
+      lock.unlock();
+      bench.prepare(*version);
+      lock.lock();
+    }
+    batch.runner = bench.runner.get();
+    const bool is_wanted = batch.live > 0;
+    lock.unlock();
+
+    Timing timing;
+    timing.started = now;
+    Status status;
+    if (is_wanted) {
+      status = bench.run(*version, batch, &timing);
+      if (status.ok()) {
+        version->observe_cost(batch.rows, timing.computed - timing.started, timing.computed);
+      }
+    } else {
+      status = Status(Code::kCancelled, "every request of the batch was cancelled");
+      timing.gathered = timing.computed = now;
+    }
+
+    lock.lock();
+    batch.runner = nullptr;
+    for (Request* request : batch.members) {
+      request->batch = nullptr;
+      request->state = RequestState::kIdle;
+    }
+    lock.unlock();
+    version->running_requests.fetch_sub(batch.members.size(), std::memory_order_relaxed);
+    bench.answer(*version, batch, status, timing, &version->stats(writer));
+    lock.lock();
+  }
+}
+
+}  // namespace fastserve::engine

@@ -1,0 +1,83 @@
+#include "fastserve/engine/version.h"
+
+#include <utility>
+
+#include "fastserve/engine/lane_slot.h"
+#include "fastserve/engine/reaper.h"
+#include "fastserve/engine/workbench.h"
+
+namespace fastserve::engine {
+namespace {
+
+// A curve not fed for this long no longer refuses work by prediction.
+constexpr Nanos kCostFreshFor = 2 * kSecond;
+
+int index_of(const std::vector<runtime::TensorSpec>& specs, std::string_view name) {
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (specs[i].name == name) return static_cast<int>(i);
+  }
+  return -1;
+}
+
+bool only_first_axis_varies(const runtime::Signature& signature) {
+  for (const runtime::TensorSpec& input : signature.inputs) {
+    for (size_t axis = 1; axis < input.shape.rank(); ++axis) {
+      if (input.shape[axis] == kDynamic) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Version::Version(VersionConfig config, std::shared_ptr<runtime::Session> session, size_t writers,
+                 std::shared_ptr<Reaper> reaper)
+    : config_(std::move(config)),
+      number_text_(std::to_string(config_.number)),
+      session_(std::move(session)),
+      reaper_(std::move(reaper)),
+      has_one_lane_(!config_.is_batching || only_first_axis_varies(session_->signature())) {
+  shards_.reserve(writers);
+  workbenches_.reserve(writers);
+  for (size_t i = 0; i < writers; ++i) {
+    shards_.push_back(std::make_unique<StatsShard>());
+    workbenches_.push_back(std::make_unique<Workbench>());
+  }
+}
+
+Version::~Version() = default;
+
+void Version::observe_cost(uint32_t rows, Nanos cost, Nanos now) {
+  std::lock_guard lock(cost_mutex_);
+  cost_.observe(rows, cost);
+  cost_observed_at_.store(now, std::memory_order_relaxed);
+}
+
+bool Version::has_fresh_cost(Nanos now) const {
+  return cost_.is_known() &&
+         now - cost_observed_at_.load(std::memory_order_relaxed) < kCostFreshFor;
+}
+
+int Version::input_index(std::string_view name) const { return index_of(signature().inputs, name); }
+
+int Version::output_index(std::string_view name) const {
+  return index_of(signature().outputs, name);
+}
+
+StatsSnapshot Version::stats_snapshot() const {
+  StatsSnapshot sum;
+  for (const auto& shard : shards_) sum.add(*shard);
+  sum.queue_requests = queued_requests.load(std::memory_order_relaxed);
+  sum.queue_rows = queued_rows.load(std::memory_order_relaxed);
+  sum.in_flight = sum.queue_requests + running_requests.load(std::memory_order_relaxed);
+  return sum;
+}
+
+void Version::release() {
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  // The reaper outlives this call: the version holds it, and may die inside dispose().
+  const std::shared_ptr<Reaper> reaper = reaper_;
+  reaper->dispose(this);
+}
+
+}  // namespace fastserve::engine

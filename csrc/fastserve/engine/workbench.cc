@@ -1,0 +1,156 @@
+#include "fastserve/engine/workbench.h"
+
+#include <algorithm>
+
+namespace fastserve::engine {
+namespace {
+
+bool is_aligned(ByteSpan data, DType dtype) {
+  const size_t size = dtype_size(dtype);
+  return size <= 1 || reinterpret_cast<uintptr_t>(data.data()) % size == 0;
+}
+
+}  // namespace
+
+runtime::Runner& Workbench::prepare(Version& version) {
+  if (runner == nullptr) {
+    runner = version.session().make_runner();
+    gathered.resize(version.signature().inputs.size());
+    inputs.resize(version.signature().inputs.size());
+    const size_t outputs_count = version.signature().outputs.size();
+    wanted = std::make_unique<bool[]>(outputs_count);
+    outputs.resize(outputs_count);
+    scatters.resize(outputs_count);
+  }
+  return *runner;
+}
+
+Status Workbench::run(Version& version, const RunningBatch& batch, Timing* timing) {
+  const runtime::Signature& signature = version.signature();
+  const bool is_alone = batch.members.size() == 1;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const runtime::RunInput& first = batch.members.front()->inputs[i];
+    inputs[i].shape = first.shape;
+    if (is_alone && is_aligned(first.data, signature.inputs[i].dtype)) {
+      inputs[i].data = first.data;
+      continue;
+    }
+    pieces.clear();
+    for (const Request* request : batch.members) pieces.push_back(request->inputs[i].data);
+    batch::gather(pieces, &gathered[i]);
+    inputs[i].data = gathered[i].bytes();
+    if (!is_alone) inputs[i].shape[0] = batch.rows;
+  }
+
+  const size_t outputs_count = outputs.size();
+  std::fill_n(wanted.get(), outputs_count, false);
+  for (const Request* request : batch.members) {
+    if (request->wanted.empty()) {
+      std::fill_n(wanted.get(), outputs_count, true);
+      break;
+    }
+    for (uint32_t index : request->wanted) wanted[index] = true;
+  }
+
+  timing->gathered = monotonic_now();
+  Status status = runner->run(inputs, {wanted.get(), outputs_count}, outputs);
+  timing->computed = monotonic_now();
+  if (!status.ok() || is_alone) return status;
+  for (size_t i = 0; i < outputs_count; ++i) {
+    if (!outputs[i].present) continue;
+    status = scatters[i].reset(signature.outputs[i].name, outputs[i].dtype, outputs[i].shape,
+                               outputs[i].data, batch.rows);
+    if (!status.ok()) return status;
+  }
+  return status;
+}
+
+std::span<const TensorView> Workbench::cut(const Version& version, const Request& request,
+                                           int64_t first_row, bool whole) {
+  const auto& specs = version.signature().outputs;
+  reply.clear();
+  auto add = [&](size_t index) {
+    const runtime::RunOutput& output = outputs[index];
+    if (!output.present) return;
+    TensorView& view = reply.emplace_back();
+    view.name = specs[index].name;
+    view.dtype = output.dtype;
+    view.shape = output.shape;
+    if (whole) {
+      view.data = output.data;
+    } else {
+      view.data = scatters[index].slice(first_row, request.rows);
+      view.shape[0] = request.rows;
+    }
+  };
+  if (request.wanted.empty()) {
+    for (size_t i = 0; i < specs.size(); ++i) add(i);
+  } else {
+    for (uint32_t index : request.wanted) add(index);
+  }
+  return reply;
+}
+
+void Workbench::answer(Version& version, const RunningBatch& batch, const Status& status,
+                       const Timing& timing, StatsShard* stats) {
+  const bool is_alone = batch.members.size() == 1;
+  uint64_t answered = 0;
+  int64_t row = 0;
+  // Members of one batch mostly share one completion; each is flushed once, after its last answer.
+  Completion* last = nullptr;
+  size_t unflushed = 0;
+  for (Request* request : batch.members) {
+    Completion* completion = request->completion;
+    if (last != nullptr && completion != last) {
+      last->flush_completions(unflushed);
+      unflushed = 0;
+    }
+    last = completion;
+    ++unflushed;
+    const Nanos arrival = request->arrival;
+    const int64_t first_row = row;
+    row += request->rows;
+    if (request->is_abandoned) {
+      stats->failures[static_cast<size_t>(request->abandoned_as)].add(1);
+      stats->failure_ns.add(static_cast<uint64_t>(timing.computed - arrival));
+      completion->complete(*request, status, {}, timing);
+      continue;
+    }
+    if (!status.ok()) {
+      stats->failures[static_cast<size_t>(Failure::kExecution)].add(1);
+      stats->failure_ns.add(static_cast<uint64_t>(timing.computed - arrival));
+      completion->complete(*request, status, {}, timing);
+      continue;
+    }
+    ++answered;
+    stats->phases[static_cast<size_t>(Phase::kQueue)].observe(timing.started - arrival);
+    // One clock read per batch, not per answer: the reply phase is observed below for all members,
+    // and the total leaves out the reply of the members behind.
+    stats->phases[static_cast<size_t>(Phase::kTotal)].observe(timing.computed - arrival);
+    completion->complete(*request, status, cut(version, *request, first_row, is_alone), timing);
+  }
+  if (last != nullptr) last->flush_completions(unflushed);
+
+  const Nanos end = monotonic_now();
+  auto& phases = stats->phases;
+  if (answered > 0) {
+    phases[static_cast<size_t>(Phase::kGather)].observe(timing.gathered - timing.started, answered);
+    phases[static_cast<size_t>(Phase::kCompute)].observe(timing.computed - timing.gathered,
+                                                         answered);
+    phases[static_cast<size_t>(Phase::kReply)].observe(end - timing.computed, answered);
+  }
+  stats->requests.add(answered);
+  stats->executions.add(1);
+  stats->releases[static_cast<size_t>(batch.reason)].add(1);
+  stats->last_inference.store(end, std::memory_order_relaxed);
+  if (!status.ok()) return;
+  stats->rows.add(batch.rows);
+  std::lock_guard lock(stats->batches_mutex);
+  BatchStats& sum = stats->batches[batch.rows];
+  ++sum.executions;
+  sum.compute_input_ns += static_cast<uint64_t>(timing.gathered - timing.started);
+  sum.compute_infer_ns += static_cast<uint64_t>(timing.computed - timing.gathered);
+  sum.compute_output_ns += static_cast<uint64_t>(end - timing.computed);
+}
+
+}  // namespace fastserve::engine

@@ -1,0 +1,73 @@
+// One inference between its bytes and its answer.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "fastserve/base/buffer.h"
+#include "fastserve/base/status.h"
+#include "fastserve/base/timer_wheel.h"
+#include "fastserve/engine/request.h"
+#include "fastserve/grpc/call.h"
+
+namespace fastserve::front {
+
+class StreamCall;
+
+// How far a call has come. Only the io thread moves it.
+//   kFree -> kReceiving (call began) -> kSubmitted (the engine has it) -> kFree (answered)
+//   kReceiving -> kFree (refused, or gone before its request was complete)
+//   kSubmitted or kReceiving -> kAnswered (in a stream: waits for the answers before it) -> kFree
+enum class InferPhase : uint8_t { kFree, kReceiving, kSubmitted, kAnswered };
+
+// Pooled by its front; an engine request with what the front needs to answer it.
+// Thread: the front's, but `reply`, `status` and `next`, which the executor writes between
+// complete() and the inbox.
+struct InferCall : engine::Request {
+  InferCall() { deadline_timer.infer = this; }
+
+  InferPhase phase = InferPhase::kFree;
+  bool has_message = false;
+  bool is_typed = false;         // answered in typed contents, as asked
+  grpc::Call* call = nullptr;    // null: nobody waits any more
+  StreamCall* stream = nullptr;  // part of a ModelStreamInfer
+  uint64_t token = 0;            // for fronts that answer by number
+
+  Buffer message;  // what request.inputs and `id` point into
+  Buffer arena;    // typed contents turned raw
+  std::string_view id;
+
+  Buffer reply;  // framed: headroom, then the serialised answer
+  Status status;
+  Nanos retry_after = 0;  // with kResourceExhausted: when to try again
+
+  // The timer's owner is the front; the call is found from the timer.
+  struct DeadlineTimer : Timer {
+    InferCall* infer = nullptr;
+  };
+  DeadlineTimer deadline_timer;
+  static InferCall& of(Timer& timer) { return *static_cast<DeadlineTimer&>(timer).infer; }
+  InferCall* next = nullptr;  // in an inbox or a free list
+
+  void recycle() {
+    // A few large messages must not keep their memory for ever.
+    constexpr size_t kKeptBytes = 64 * 1024;
+    reset();
+    phase = InferPhase::kFree;
+    has_message = false;
+    is_typed = false;
+    call = nullptr;
+    stream = nullptr;
+    token = 0;
+    message.shrink(kKeptBytes);
+    arena.shrink(kKeptBytes);
+    id = {};
+    reply.shrink(kKeptBytes);
+    if (!status.ok()) status = {};
+    retry_after = 0;
+    next = nullptr;
+  }
+};
+
+}  // namespace fastserve::front

@@ -1,0 +1,21 @@
+// From a ModelInferRequest's bytes to an engine request: read, find the version, check every
+// tensor.
+#pragma once
+
+#include "fastserve/base/status.h"
+#include "fastserve/engine/model_set.h"
+#include "fastserve/front/infer_call.h"
+#include "fastserve/wire/infer_request.h"
+
+namespace fastserve::front {
+
+// Fills `infer` from infer->message; `infer->arrival` and `infer->deadline` (the call's) are set, a
+// `timeout` parameter (microseconds) may bring the deadline nearer. `scratch` is reused between
+// calls of one thread. On an error infer->version is set when the version was found, so that the
+// failure can be counted for it.
+// Errors and their words are Triton's (docs/protocol.md): kInvalidArgument, kNotFound,
+// kUnavailable, kUnimplemented (shared memory, classification).
+Status decode_infer(const engine::ModelSet& models, wire::InferRequestView* scratch,
+                    InferCall* infer);
+
+}  // namespace fastserve::front

@@ -1,0 +1,123 @@
+#include "fastserve/front/infer_desk.h"
+
+#include <thread>
+#include <utility>
+
+#include "fastserve/front/infer_decode.h"
+#include "fastserve/front/infer_reply.h"
+
+namespace fastserve::front {
+
+InferDesk::InferDesk(engine::Engine* engine, std::function<void(InferCall&)> on_answer,
+                     std::function<void()> wake)
+    : on_answer_(std::move(on_answer)), wake_(std::move(wake)) {
+  port_ = engine->open_port(this, /*allow_inline=*/true, wake_);
+}
+
+InferDesk::~InferDesk() { close(); }
+
+void InferDesk::close() {
+  if (port_ == nullptr) return;
+  for (const auto& infer : calls_) {
+    if (infer->phase == InferPhase::kSubmitted && cancel(infer.get(), engine::Failure::kDraining)) {
+      infer->phase = InferPhase::kFree;
+    }
+  }
+  // A run that is under way ends soon (its every member was cancelled); there is nothing to wait on
+  // that would not cost the request path, and this is the end of a thread's life.
+  while (outstanding_ > 0 || unflushed_.load(std::memory_order_acquire) > 0) {
+    for (InferCall* infer = inbox_.exchange(nullptr, std::memory_order_acquire); infer != nullptr;
+         infer = infer->next) {
+      --outstanding_;
+    }
+    std::this_thread::yield();
+  }
+  port_.reset();
+}
+
+InferCall* InferDesk::take() {
+  if (free_ == nullptr) {
+    calls_.push_back(std::make_unique<InferCall>());
+    free_ = calls_.back().get();
+  }
+  InferCall* infer = std::exchange(free_, free_->next);
+  infer->next = nullptr;
+  infer->phase = InferPhase::kReceiving;
+  return infer;
+}
+
+void InferDesk::give_back(InferCall* infer) {
+  infer->recycle();
+  infer->next = std::exchange(free_, infer);
+}
+
+Status InferDesk::start(InferCall* infer, Nanos now) {
+  owner_.store(pthread_self(), std::memory_order_relaxed);
+  infer->arrival = now;
+  Status status = decode_infer(port_->models(), &scratch_, infer);
+  if (!status.ok()) {
+    if (infer->version) port_->count_failure(infer->version.get(), engine::Failure::kInvalid, 0);
+    return status;
+  }
+  infer->completion = this;
+  status = port_->submit(infer, now, &infer->retry_after);
+  if (status.ok()) {
+    infer->phase = InferPhase::kSubmitted;
+    ++outstanding_;
+  }
+  return status;
+}
+
+bool InferDesk::cancel(InferCall* infer, engine::Failure why) {
+  if (!port_->cancel(infer, why)) return false;
+  --outstanding_;
+  return true;
+}
+
+void InferDesk::flush() { port_->flush(); }
+
+void InferDesk::complete(engine::Request& request, const Status& status,
+                         std::span<const TensorView> outputs, const engine::Timing&) {
+  auto& infer = static_cast<InferCall&>(request);
+  if (!status.ok()) {
+    infer.status = status;
+  } else if (!infer.is_abandoned) {
+    encode_reply(outputs, &infer);
+  }
+  if (is_owner()) {
+    --outstanding_;
+    on_answer_(infer);
+    return;
+  }
+  unflushed_.fetch_add(1, std::memory_order_relaxed);
+  infer.next = inbox_.load(std::memory_order_relaxed);
+  while (!inbox_.compare_exchange_weak(infer.next, &infer, std::memory_order_release,
+                                       std::memory_order_relaxed)) {
+  }
+}
+
+void InferDesk::flush_completions(size_t count) {
+  if (is_owner()) return;
+  wake_();
+  unflushed_.fetch_sub(count, std::memory_order_release);
+}
+
+void InferDesk::run_inbox() {
+  port_->models();  // lets go of a snapshot that was replaced
+  InferCall* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
+  InferCall* oldest = nullptr;
+  while (newest != nullptr) {
+    InferCall* older = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = older;
+  }
+  while (oldest != nullptr) {
+    InferCall* infer = std::exchange(oldest, oldest->next);
+    infer->next = nullptr;
+    --outstanding_;
+    on_answer_(*infer);
+  }
+}
+
+}  // namespace fastserve::front

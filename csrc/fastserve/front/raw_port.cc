@@ -1,0 +1,67 @@
+#include "fastserve/front/raw_port.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace fastserve::front {
+
+RawPort::RawPort(engine::Engine* engine)
+    : event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      desk_(
+          engine, [this](InferCall& infer) { on_answer(infer); },
+          [fd = event_fd_] {
+            const uint64_t one = 1;
+            // The only failure of an eventfd's write is a full counter, and then it is readable
+            // anyway.
+            [[maybe_unused]] const ssize_t written = write(fd, &one, sizeof one);
+          }) {}
+
+RawPort::~RawPort() {
+  desk_.close();  // executors write to the descriptor until then
+  close(event_fd_);
+}
+
+Status RawPort::submit(uint64_t token, ByteSpan message, Nanos deadline, Nanos* retry_after) {
+  *retry_after = 0;
+  InferCall* infer = desk_.take();
+  infer->token = token;
+  infer->deadline = deadline;
+  infer->message.reserve_message(message.size(), message.size());
+  infer->message.append(message);
+  Status status = desk_.start(infer, monotonic_now());
+  if (!status.ok()) {
+    *retry_after = infer->retry_after;
+    desk_.give_back(infer);
+    return status;
+  }
+  open_[token] = infer;
+  desk_.flush();
+  return status;
+}
+
+void RawPort::cancel(uint64_t token) {
+  const auto found = open_.find(token);
+  if (found == open_.end()) return;
+  InferCall* infer = found->second;
+  if (!desk_.cancel(infer, engine::Failure::kCancelled)) return;
+  open_.erase(found);
+  desk_.give_back(infer);
+}
+
+void RawPort::on_answer(InferCall& infer) {
+  open_.erase(infer.token);
+  finished_.push_back({infer.token, std::move(infer.status), std::move(infer.reply)});
+  desk_.give_back(&infer);
+}
+
+void RawPort::take(std::vector<RawAnswer>* answers) {
+  uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof count);
+  desk_.run_inbox();
+  for (RawAnswer& answer : finished_) answers->push_back(std::move(answer));
+  finished_.clear();
+}
+
+}  // namespace fastserve::front

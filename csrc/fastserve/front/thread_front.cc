@@ -1,0 +1,234 @@
+#include "fastserve/front/thread_front.h"
+
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "fastserve/front/stream_call.h"
+
+namespace fastserve::front {
+namespace {
+
+constexpr std::string_view kModelInfer = "/inference.GRPCInferenceService/ModelInfer";
+constexpr std::string_view kModelStreamInfer = "/inference.GRPCInferenceService/ModelStreamInfer";
+
+// Takes the same time wherever the texts differ, so that a token cannot be guessed byte by byte.
+bool equal_in_constant_time(std::string_view a, std::string_view b) {
+  unsigned char difference = a.size() == b.size() ? 0 : 1;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const char other = b.empty() ? '\0' : b[i % b.size()];
+    difference |= static_cast<unsigned char>(a[i] ^ other);
+  }
+  return difference == 0;
+}
+
+void finish_refused(grpc::Call& call, const Status& status, Nanos retry_after) {
+  if (status.code() != Code::kResourceExhausted) {
+    call.finish(status);
+    return;
+  }
+  // gRPC's retry design: how many milliseconds a client should wait before it tries again.
+  std::array<char, 24> digits;
+  const Nanos milliseconds = (retry_after + kMillisecond - 1) / kMillisecond;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(),
+                                 milliseconds > 0 ? milliseconds : 1);
+  const grpc::Metadatum pushback{
+      "grpc-retry-pushback-ms",
+      std::string_view(digits.data(), static_cast<size_t>(end.ptr - digits.data()))};
+  call.finish(status, {&pushback, 1});
+}
+
+}  // namespace
+
+ThreadFront::ThreadFront(engine::Engine* engine, Bridge* bridge, const FrontOptions& options,
+                         int index, std::function<void()> wake)
+    : options_(options),
+      timers_(monotonic_now()),
+      desk_(
+          engine, [this](InferCall& infer) { on_answer(infer); }, wake),
+      bridge_(bridge, index, &timers_, wake) {}
+
+ThreadFront::~ThreadFront() = default;
+
+bool ThreadFront::is_allowed(grpc::Call& call) const {
+  if (options_.tokens.empty()) return true;
+  constexpr std::string_view kBearer = "Bearer ";
+  std::string_view given = call.header("authorization");
+  if (!given.starts_with(kBearer)) return false;
+  given.remove_prefix(kBearer.size());
+  bool is_known = false;
+  for (const std::string& token : options_.tokens) {
+    is_known = equal_in_constant_time(given, token) || is_known;
+  }
+  return is_known;
+}
+
+void ThreadFront::on_call(grpc::Call& call) {
+  call.user_tag = kNothing;
+  if (!is_allowed(call)) {
+    call.finish({Code::kUnauthenticated,
+                 "a valid token is required: send metadata 'authorization: Bearer <token>'"});
+    return;
+  }
+  if (is_draining_) {
+    call.finish({Code::kUnavailable, "Server is stopping; connect to another replica"});
+    return;
+  }
+  if (call.path() == kModelInfer) {
+    InferCall* infer = desk_.take();
+    infer->call = &call;
+    infer->deadline = call.deadline();
+    call.user = infer;
+    call.user_tag = kInfer;
+  } else if (call.path() == kModelStreamInfer) {
+    call.user = new StreamCall(&call, &desk_, &timers_);
+    call.user_tag = kStream;
+  } else {
+    call.user_tag = kBridge;
+    bridge_.on_call(call);
+  }
+}
+
+void ThreadFront::on_message(grpc::Call& call, Buffer& message) {
+  switch (call.user_tag) {
+    case kInfer: {
+      auto& infer = *static_cast<InferCall*>(call.user);
+      if (infer.phase == InferPhase::kReceiving && !infer.has_message) {
+        infer.message.swap(message);
+        infer.has_message = true;
+        return;
+      }
+      // A submitted request cannot see a second message: it was submitted at the half-close.
+      answer(infer, {Code::kUnimplemented,
+                     "ModelInfer takes one request message and got a second one; use "
+                     "ModelStreamInfer to send many"});
+      return;
+    }
+    case kStream:
+      static_cast<StreamCall*>(call.user)->on_message(message, monotonic_now());
+      return;
+    case kBridge:
+      bridge_.on_message(call, message);
+      return;
+    default:
+      return;
+  }
+}
+
+void ThreadFront::on_half_close(grpc::Call& call) {
+  switch (call.user_tag) {
+    case kInfer:
+      start_infer(*static_cast<InferCall*>(call.user));
+      return;
+    case kStream:
+      static_cast<StreamCall*>(call.user)->on_half_close();
+      return;
+    case kBridge:
+      bridge_.on_half_close(call);
+      return;
+    default:
+      return;
+  }
+}
+
+void ThreadFront::start_infer(InferCall& infer) {
+  if (!infer.has_message) {
+    answer(infer, {Code::kUnimplemented, "ModelInfer takes one request message and got none"});
+    return;
+  }
+  const Status status = desk_.start(&infer, monotonic_now());
+  if (!status.ok()) {
+    answer(infer, status);
+    return;
+  }
+  if (infer.deadline != kNever) swept_.push_back(&infer);
+}
+
+void ThreadFront::on_writable(grpc::Call& call) {
+  if (call.user_tag == kStream) {
+    static_cast<StreamCall*>(call.user)->on_writable();
+  } else if (call.user_tag == kBridge) {
+    bridge_.on_writable(call);
+  }
+}
+
+void ThreadFront::on_closed(grpc::Call& call, bool cancelled) {
+  const uint32_t tag = std::exchange(call.user_tag, kNothing);
+  if (tag == kBridge) {
+    bridge_.on_closed(call, cancelled);
+  } else if (tag == kStream) {
+    delete static_cast<StreamCall*>(call.user);
+  } else if (tag == kInfer) {
+    auto& infer = *static_cast<InferCall*>(call.user);
+    timers_.disarm(infer.deadline_timer);
+    infer.call = nullptr;
+    // One that runs comes back through on_answer, which finds nobody waiting.
+    if (infer.phase == InferPhase::kReceiving ||
+        desk_.cancel(&infer, engine::Failure::kCancelled)) {
+      desk_.give_back(&infer);
+    }
+  }
+}
+
+void ThreadFront::answer(InferCall& infer, const Status& status) {
+  timers_.disarm(infer.deadline_timer);
+  if (infer.call != nullptr) {
+    grpc::Call& call = *infer.call;
+    call.user_tag = kNothing;
+    if (status.ok()) {
+      call.send_message(std::move(infer.reply));
+      call.finish(status);
+    } else {
+      finish_refused(call, status, infer.retry_after);
+    }
+  }
+  desk_.give_back(&infer);
+}
+
+void ThreadFront::on_answer(InferCall& infer) {
+  if (infer.stream != nullptr) {
+    infer.stream->on_answer(infer);
+    return;
+  }
+  const Status status = infer.status;
+  answer(infer, status);
+}
+
+void ThreadFront::expire(InferCall& infer) {
+  if (infer.call == nullptr) return;
+  const bool is_back = desk_.cancel(&infer, engine::Failure::kExpired);
+  grpc::Call& call = *std::exchange(infer.call, nullptr);
+  call.user_tag = kNothing;
+  if (is_back) desk_.give_back(&infer);
+  call.finish({Code::kDeadlineExceeded, "Deadline Exceeded"});
+}
+
+void ThreadFront::run_inbox(Nanos now) {
+  desk_.run_inbox();
+  bridge_.run_inbox(now);
+}
+
+void ThreadFront::end_sweep(Nanos now) {
+  timers_.advance(now);
+  desk_.flush();
+  for (InferCall* infer : swept_) {
+    // What is still under way went to the executors.
+    if (infer->phase != InferPhase::kSubmitted || infer->call == nullptr) continue;
+    infer->deadline_timer.set(
+        [](Timer& timer, void* self, Nanos) {
+          static_cast<ThreadFront*>(self)->expire(InferCall::of(timer));
+        },
+        this);
+    timers_.arm(infer->deadline_timer, infer->deadline);
+  }
+  swept_.clear();
+}
+
+LoopFrontFactory thread_front_factory(engine::Engine* engine, Bridge* bridge,
+                                      FrontOptions options) {
+  return [engine, bridge, options = std::move(options)](int index, std::function<void()> wake) {
+    return std::make_unique<ThreadFront>(engine, bridge, options, index, std::move(wake));
+  };
+}
+
+}  // namespace fastserve::front

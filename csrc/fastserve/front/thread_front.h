@@ -1,0 +1,68 @@
+// The front of one io thread: tells hot methods from others, serves ModelInfer and ModelStreamInfer
+// itself, and passes every other call over the bridge.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fastserve/base/buffer.h"
+#include "fastserve/base/clock.h"
+#include "fastserve/base/timer_wheel.h"
+#include "fastserve/engine/engine.h"
+#include "fastserve/front/bridge_port.h"
+#include "fastserve/front/infer_desk.h"
+#include "fastserve/front/loop_front.h"
+#include "fastserve/grpc/call.h"
+
+namespace fastserve::front {
+
+struct FrontOptions {
+  // Bearer tokens that are let in; empty: no token is asked for. Checked for every method, known or
+  // not.
+  std::vector<std::string> tokens;
+};
+
+class ThreadFront final : public LoopFront {
+ public:
+  ThreadFront(engine::Engine* engine, Bridge* bridge, const FrontOptions& options, int index,
+              std::function<void()> wake);
+  ~ThreadFront() override;
+
+  void on_call(grpc::Call& call) override;
+  void on_message(grpc::Call& call, Buffer& message) override;
+  void on_half_close(grpc::Call& call) override;
+  void on_writable(grpc::Call& call) override;
+  void on_closed(grpc::Call& call, bool cancelled) override;
+
+  void run_inbox(Nanos now) override;
+  void end_sweep(Nanos now) override;
+  Nanos next_timer() const override { return timers_.next(); }
+  void start_drain() override { is_draining_ = true; }
+
+ private:
+  // What grpc::Call::user points to, in user_tag.
+  enum Tag : uint32_t { kNothing, kInfer, kStream, kBridge };
+
+  bool is_allowed(grpc::Call& call) const;
+  void start_infer(InferCall& infer);
+  void on_answer(InferCall& infer);
+  // Answers the caller, if there still is one, and gives the call back.
+  void answer(InferCall& infer, const Status& status);
+  void expire(InferCall& infer);
+
+  const FrontOptions options_;
+  TimerWheel timers_;
+  InferDesk desk_;
+  BridgePort bridge_;
+  std::vector<InferCall*> swept_;  // submitted in this sweep; those left over get a timer
+  bool is_draining_ = false;
+};
+
+// A factory for net::Server. `engine` and `bridge` outlive the fronts.
+LoopFrontFactory thread_front_factory(engine::Engine* engine, Bridge* bridge, FrontOptions options);
+
+}  // namespace fastserve::front
