@@ -36,7 +36,8 @@ class Shape {
   bool operator==(const Shape& other) const;
 
   // Product of the dimensions (1 for a scalar). False when a dimension is negative or the product
-  // does not fit in int64.
+  // of those that are not 0 does not fit in int64; so where this is true, the product of any subset
+  // of the dimensions fits, in any order.
   bool element_count(int64_t* count) const;
   // "[2,30]"; "[]" for a scalar.
   std::string to_string() const;

@@ -10,20 +10,19 @@
 #include "fastserve/base/bytes.h"
 #include "fastserve/tensor/dtype.h"
 #include "fastserve/tensor/shape.h"
+#include "fastserve/tensor/tensor_view.h"
+#include "fastserve/wire/parameter.h"
 
 namespace fastserve::wire {
 
-struct OutputTensor {
-  std::string_view name;
-  DType dtype = DType::kInvalid;
-  Shape shape;
-  ByteSpan data;  // raw form: little-endian, BYTES with 4-byte length prefixes
-};
+using OutputTensor = TensorView;
 
 struct InferResponse {
   std::string_view model_name;
   std::string_view model_version;
   std::string_view id;
+  // Written in this order; google.protobuf's deterministic order is by key. Keys are distinct.
+  std::span<const Parameter> parameters;
   std::span<const OutputTensor> outputs;
   // Data in typed `contents` instead of raw_output_contents. FP16 and BF16 have no typed field: if
   // any output has such a dtype, the whole reply is raw.
