@@ -1,0 +1,34 @@
+"""Clients of fastserve and of any other server of the Open Inference Protocol over gRPC.
+
+Needs grpcio, protobuf and numpy; nothing of the server is imported.
+"""
+
+from fastserve.client.async_client import AsyncClient
+from fastserve.client.channel import TLS
+from fastserve.client.client import Client
+from fastserve.client.failure import InvalidReply, RequestFailed, ServerUnreachable
+from fastserve.client.metadata import (
+    IndexEntry,
+    ModelMetadata,
+    ServerMetadata,
+    TensorMetadata,
+)
+from fastserve.client.request import InferRequest
+from fastserve.client.result import InferResult
+from fastserve.client.retry import RetryPolicy
+
+__all__ = [
+    "TLS",
+    "AsyncClient",
+    "Client",
+    "IndexEntry",
+    "InferRequest",
+    "InferResult",
+    "InvalidReply",
+    "ModelMetadata",
+    "RequestFailed",
+    "RetryPolicy",
+    "ServerMetadata",
+    "ServerUnreachable",
+    "TensorMetadata",
+]

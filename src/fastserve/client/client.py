@@ -1,0 +1,263 @@
+"""The blocking client."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar, overload
+
+import grpc
+
+from fastserve.client import call as calls
+from fastserve.client.channel import TLS, Metadata
+from fastserve.client.failure import Failure
+from fastserve.client.metadata import IndexEntry, ModelMetadata, ServerMetadata
+from fastserve.client.request import InferRequest, Parameter
+from fastserve.client.result import InferResult
+from fastserve.client.retry import RetryPolicy
+from fastserve.client.session import (
+    DEFAULT_MAX_MESSAGE_BYTES,
+    DEFAULT_RETRIES,
+    Session,
+    seconds_left,
+)
+from fastserve.errors import FastserveError
+
+T = TypeVar("T")
+
+
+class Client:
+    """Calls one server of the Open Inference Protocol and waits for its answers.
+
+    `target` is HOST:PORT or unix:PATH; the connection is made by the first call. `timeout` is the
+    deadline in seconds of each call that names none, over all its attempts; None for no deadline.
+    `retries` counts attempts after the first, after UNAVAILABLE and RESOURCE_EXHAUSTED alone; 0
+    turns them off. `tls` True trusts the system's roots.
+
+    Errors: the classes of fastserve.errors and fastserve.client, each with `.code` and `.message`.
+    Thread: any number of threads may share one client.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        tls: bool | TLS | None = None,
+        timeout: float | None = None,
+        retries: int | RetryPolicy = DEFAULT_RETRIES,
+        metadata: Metadata = (),
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+        compression: Literal["gzip", "deflate"] | None = None,
+    ) -> None:
+        self._session = Session(
+            target,
+            token=token,
+            tls=tls,
+            timeout=timeout,
+            retries=retries,
+            metadata=metadata,
+            max_message_bytes=max_message_bytes,
+            compression=compression,
+        )
+        settings = self._session.settings
+        credentials = settings.credentials()
+        options = settings.options()
+        self._channel = (
+            grpc.insecure_channel(settings.target, options)
+            if credentials is None
+            else grpc.secure_channel(settings.target, credentials, options)
+        )
+        self._methods: dict[str, Any] = {}
+
+    def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, Any],
+        *,
+        version: str = "",
+        outputs: Iterable[str] | None = None,
+        timeout: float | None = None,
+        request_id: str = "",
+        parameters: Mapping[str, Parameter] | None = None,
+        priority: int | None = None,
+        datatypes: Mapping[str, str] | None = None,
+        metadata: Metadata = (),
+    ) -> InferResult:
+        """The outputs for numpy `inputs` by name; without `version` the server's choice answers.
+
+        `outputs` names those wanted, None for all. `datatypes={"x": "BF16"}` sends a uint16 array
+        as BF16. Errors: InvalidTensor before anything is sent when an input is no tensor.
+        """
+        request = InferRequest(
+            model=model,
+            inputs=inputs,
+            version=version,
+            outputs=outputs,
+            request_id=request_id,
+            parameters=parameters,
+            priority=priority,
+            datatypes=datatypes or {},
+        )
+        return self._run(calls.infer(request), timeout, metadata)
+
+    @overload
+    def infer_stream(
+        self,
+        requests: Iterable[InferRequest],
+        *,
+        timeout: float | None = None,
+        metadata: Metadata = (),
+        return_exceptions: Literal[False] = False,
+    ) -> Iterator[InferResult]: ...
+
+    @overload
+    def infer_stream(
+        self,
+        requests: Iterable[InferRequest],
+        *,
+        timeout: float | None = None,
+        metadata: Metadata = (),
+        return_exceptions: Literal[True],
+    ) -> Iterator[InferResult | FastserveError]: ...
+
+    def infer_stream(
+        self,
+        requests: Iterable[InferRequest],
+        *,
+        timeout: float | None = None,
+        metadata: Metadata = (),
+        return_exceptions: bool = False,
+    ) -> Iterator[Any]:
+        """The answers to `requests` over one stream, as they come; the stream is not retried.
+
+        `timeout` bounds the whole stream. A request that the server refuses raises and ends the
+        stream, or with `return_exceptions` its error takes the answer's place and the stream goes
+        on. `requests` is drawn from in another thread.
+        """
+        feed = _Feed(requests)
+        deadline = self._session.deadline(timeout)
+        stream = self._stream_method(calls.STREAM_PATH)(
+            iter(feed),
+            timeout=seconds_left(deadline),
+            metadata=self._session.metadata(metadata),
+            compression=self._session.compression,
+        )
+        try:
+            for data in stream:
+                reply = calls.read_stream_reply(data)
+                if isinstance(reply, FastserveError) and not return_exceptions:
+                    raise reply
+                yield reply
+        except grpc.RpcError as error:
+            raise self._session.error(Failure(error)) from error
+        finally:
+            stream.cancel()
+        if feed.error is not None:
+            raise feed.error
+
+    def live(self, *, timeout: float | None = None) -> bool:
+        """The server's process answers."""
+        return self._run(calls.server_live(), timeout)
+
+    def ready(self, *, timeout: float | None = None) -> bool:
+        """The server can answer inferences."""
+        return self._run(calls.server_ready(), timeout)
+
+    def model_ready(self, model: str, version: str = "", *, timeout: float | None = None) -> bool:
+        """The model, or that version of it, can answer."""
+        return self._run(calls.model_ready(model, version), timeout)
+
+    def server_metadata(self, *, timeout: float | None = None) -> ServerMetadata:
+        return self._run(calls.server_metadata(), timeout)
+
+    def model_metadata(
+        self, model: str, version: str = "", *, timeout: float | None = None
+    ) -> ModelMetadata:
+        return self._run(calls.model_metadata(model, version), timeout)
+
+    def model_config(
+        self, model: str, version: str = "", *, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """Triton's ModelConfig as a dict under the names of its .proto."""
+        return self._run(calls.model_config(model, version), timeout)
+
+    def model_statistics(
+        self, model: str = "", version: str = "", *, timeout: float | None = None
+    ) -> list[dict[str, Any]]:
+        """Counts and times of each version, one dict each; of all models without a name."""
+        return self._run(calls.model_statistics(model, version), timeout)
+
+    def repository_index(
+        self, *, ready_only: bool = False, timeout: float | None = None
+    ) -> list[IndexEntry]:
+        """Every model version that the server knows, with its state and the reason of it."""
+        return self._run(calls.repository_index(ready_only=ready_only), timeout)
+
+    def health(self, service: str = "", *, timeout: float | None = None) -> str:
+        """SERVING, NOT_SERVING or SERVICE_UNKNOWN, from grpc.health.v1."""
+        return self._run(calls.health(service), timeout)
+
+    def close(self) -> None:
+        """Closes the connection; calls in flight are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self, call: calls.Call[T], timeout: float | None, metadata: Metadata = ()) -> T:
+        session = self._session
+        method = self._methods.get(call.path) or self._unary_method(call.path)
+        sent = session.metadata(metadata)
+        deadline = session.deadline(timeout)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                data = method(
+                    call.request,
+                    timeout=seconds_left(deadline),
+                    metadata=sent,
+                    compression=session.compression,
+                )
+            except grpc.RpcError as error:
+                failure = Failure(error)
+            else:
+                session.budget.on_success()
+                return call.read(data)
+            wait = session.next_wait(attempt, failure, deadline)
+            if wait is None:
+                raise session.error(failure)
+            time.sleep(wait)
+
+    def _unary_method(self, path: str) -> Any:
+        # No serializers: requests are bytes already, and an error while reading an answer is ours
+        # to word, not INTERNAL.
+        return self._methods.setdefault(path, self._channel.unary_unary(path))
+
+    def _stream_method(self, path: str) -> Any:
+        return self._methods.get(path) or self._methods.setdefault(
+            path, self._channel.stream_stream(path)
+        )
+
+
+class _Feed:
+    """The bytes of requests. An error while drawing ends the sending and is kept for the reader."""
+
+    def __init__(self, requests: Iterable[InferRequest]) -> None:
+        self._requests = requests
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for request in self._requests:
+                yield request.serialize()
+        except Exception as error:  # noqa: BLE001 - the caller's own generator: raised in the reader
+            self.error = error
