@@ -4,8 +4,8 @@
     python proto/generate.py --check    exit status 1 when a file there is missing, stale or extra
 
 The compiler is grpcio-tools 1.72.2: its code runs on protobuf 6.30 and later, 7 included, so that
-fastserve installs beside tritonclient, which wants protobuf below 7. Where another release, or none,
-is installed, a temporary virtual environment is made for it.
+fastserve installs beside tritonclient, which wants protobuf below 7. Where that very release is not
+installed, a temporary virtual environment is made for it.
 
 What comes out of the compiler is changed in three ways:
 
@@ -69,7 +69,7 @@ def _has_compiler() -> bool:
 def _rerun_with_compiler(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="fastserve-protoc-") as folder:
         venv.create(folder, with_pip=True)
-        python = Path(folder, "bin", "python")
+        python = str(Path(folder, "bin", "python"))
         install = [python, "-m", "pip", "install", "--quiet", COMPILER]
         subprocess.run(install, check=True)
         return subprocess.run([python, __file__, *arguments], check=False).returncode
