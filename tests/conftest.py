@@ -1,0 +1,215 @@
+"""Fixtures that every test may ask for: ports, the demo's models, a server as a real process."""
+
+import hashlib
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "examples" / "demo"
+BENCH_MODELS = ROOT / "bench" / "models" / "build.py"
+READY_SECONDS = 60  # under a sanitizer on a busy machine; a plain server takes half a second
+STOP_SECONDS = 30
+
+
+class ServerProcess:
+    """`python -m fastserve serve` as a child process, from its `ready` line to its exit status.
+
+    `grpc` and `http` are the addresses that it really bound, `logs` the JSON log lines so far.
+    """
+
+    def __init__(self, repository, *arguments, env=None):
+        command = [
+            *(sys.executable, "-m", "fastserve", "serve", str(repository)),
+            *("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"),
+            *(str(argument) for argument in arguments),
+        ]
+        self.process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=os.environ | (env or {})
+        )
+        self.logs = []
+        self.other_lines = []
+        self._events = queue.SimpleQueue()
+        # The pipe is drained to its end: a server that logs much must not block on us.
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            ready = self.wait_for("ready", READY_SECONDS)
+        except BaseException:
+            self.kill()
+            raise
+        self.grpc = ready["grpc"]
+        self.http = ready["http"]
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def _read(self):
+        for line in self.process.stderr:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if isinstance(record, dict):
+                self.logs.append(record)
+                self._events.put(record)
+            else:
+                self.other_lines.append(line)
+        self._events.put(None)
+
+    def wait_for(self, event, seconds):
+        """Returns the next log line with that event."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                record = self._events.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                raise AssertionError(f"no {event!r} within {seconds} s\n{self.said()}") from None
+            if record is None:
+                self.process.wait(STOP_SECONDS)
+                raise AssertionError(
+                    f"the server ended with {self.process.returncode} before {event!r}\n{self.said()}"
+                )
+            if record.get("event") == event:
+                return record
+
+    def said(self):
+        return "".join([*(f"{record}\n" for record in self.logs[-50:]), *self.other_lines[-50:]])
+
+    def stop(self, expected=0):
+        """Sends SIGTERM to this process alone and fails when its exit status is another."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"still runs {STOP_SECONDS} s after SIGTERM\n{self.said()}") from None
+        self._close()
+        assert code == expected, f"exit status {code}, expected {expected}\n{self.said()}"
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def _close(self):
+        self._reader.join(STOP_SECONDS)
+        self.process.stderr.close()
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Rows that a demo model was not trained on, and what ONNX Runtime answers for them."""
+
+    model: str
+    input_name: str
+    rows: np.ndarray
+    labels: np.ndarray
+    outputs: dict
+
+
+@dataclass(frozen=True)
+class DemoModels:
+    """The demo's repository folder and the held-out rows of its models."""
+
+    folder: Path
+
+    @property
+    def repository(self):
+        return self.folder / "repository"
+
+    @property
+    def names(self):
+        return sorted(path.name for path in self.repository.iterdir())
+
+    def held_out(self, model):
+        with np.load(self.folder / "held_out" / f"{model}.npz") as columns:
+            outputs = {
+                name.removeprefix("output_"): columns[name]
+                for name in columns.files
+                if name.startswith("output_")
+            }
+            (input_name,) = set(columns.files) - {"labels", *(f"output_{n}" for n in outputs)}
+            rows = columns[input_name]
+            rows = rows.astype(object) if rows.dtype.kind == "U" else rows
+            return HeldOut(model, input_name, rows, columns["labels"], outputs)
+
+
+def built_once(name, program, sources):
+    """Runs `program FOLDER` once for each state of its sources; a half-built folder never counts."""
+    digest = hashlib.sha256(sys.version.encode())
+    for source in sorted(sources):
+        digest.update(source.read_bytes())
+    folder = ROOT / "build" / name / digest.hexdigest()[:16]
+    if not folder.exists():
+        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+        done = subprocess.run(
+            [sys.executable, str(program), str(partial)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        partial.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_models():
+    """The four demo models; trained when their source changed, else from build/."""
+    return DemoModels(built_once("demo-models", DEMO / "models.py", DEMO.glob("*.py")))
+
+
+@pytest.fixture(scope="session")
+def bench_repository():
+    """The repository of the bench's models: mlp, gbt, conv, gap."""
+    return built_once("bench-models", BENCH_MODELS, BENCH_MODELS.parent.glob("*.py"))
+
+
+@pytest.fixture
+def free_port():
+    """A function that returns a TCP port of 127.0.0.1 that nothing listens on."""
+
+    def find():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    return find
+
+
+@pytest.fixture
+def start_server():
+    """A function `(repository, *arguments, env=None) -> ServerProcess`; each is stopped at the end.
+
+    A server that the test itself stopped or killed is left alone.
+    """
+    started = []
+
+    def start(repository, *arguments, env=None):
+        server = ServerProcess(repository, *arguments, env=env)
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        if server.process.returncode is None:
+            server.stop()
+
+
+@pytest.fixture(scope="session")
+def demo_server(demo_models):
+    """One server over the demo's models, shared by all tests that change nothing in it."""
+    server = ServerProcess(demo_models.repository)
+    yield server
+    server.stop()
