@@ -6,6 +6,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "fastserve/base/buffer.h"
 #include "fastserve/base/bytes.h"
@@ -19,6 +20,9 @@ namespace fastserve::grpc {
 struct ConnectionOptions {
   http2::Limits http2;
   size_t max_message_bytes = 64u << 20;  // received, after inflating; more is RESOURCE_EXHAUSTED
+  // Bytes of messages that have begun and not ended, all calls of the connection together. Past it
+  // the call whose bytes came last is RESOURCE_EXHAUSTED, unless it is the only one.
+  size_t max_assembling_bytes = 128u << 20;
 };
 
 class ServerConnection {
@@ -29,8 +33,15 @@ class ServerConnection {
   ServerConnection(const ServerConnection&) = delete;
   ServerConnection& operator=(const ServerConnection&) = delete;
 
-  // Feeds what the socket gave. When it is not ok the connection is over: send what produce() still
-  // gives (a GOAWAY) and close.
+  // What Call::peer() says; before the first receive().
+  void set_peer(std::string peer);
+  // `on_dirty(owner)` runs when there may be something to produce(): at most once until the next
+  // produce(), inside the call that brought it (an answer of the front, credit, receive, drain).
+  void set_on_dirty(void (*on_dirty)(void* owner), void* owner);
+
+  // Feeds what the socket gave. When it is not ok the connection is over and every call got
+  // on_closed(cancelled): send what produce() still gives (a GOAWAY) and close. Some protocol
+  // errors show only when produce() frames their GOAWAY; is_finished() is true after that too.
   Status receive(ByteSpan bytes, Nanos now);
   // Appends frames that may be sent now to *out, stopping soon after `limit_bytes`. Returns true
   // when more is ready.

@@ -1,9 +1,12 @@
 // The server side of one HTTP/2 connection as a pure state machine over libnghttp2: bytes in,
 // events out, bytes to send. No socket, no clock, no thread of its own.
 //
-// Thread: one connection is used by one thread at a time. Every call but produce() may run events
-// of the handler before it returns; a handler may call respond/send/reset/consume from inside an
-// event.
+// Thread: one connection is used by one thread at a time. receive(), produce() and the destructor
+// may run events of the handler before they return; a handler may call respond, send, finish, reset
+// and consume from inside an event, but not receive or produce.
+//
+// Memory: streams are pooled, request headers are counted references into the HPACK table or the
+// decoded literal (never copied), and body bytes are framed straight into the caller's buffer.
 #pragma once
 
 #include <cstdint>
@@ -17,73 +20,125 @@
 #include "fastserve/base/bytes.h"
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
+#include "fastserve/http2/frame_scanner.h"
+#include "fastserve/http2/glitch_limiter.h"
+#include "fastserve/http2/handler.h"
+#include "fastserve/http2/limits.h"
+#include "fastserve/http2/session_memory.h"
+#include "fastserve/http2/stream.h"
+
+struct nghttp2_session;
 
 namespace fastserve::http2 {
 
-struct Limits {
-  uint32_t max_concurrent_streams = 1024;
-  uint32_t max_header_count = 128;          // per header block
-  uint32_t max_header_bytes = 16 * 1024;    // per block: name + value + 32 each
-  uint32_t max_frame_bytes = 64 * 1024;     // SETTINGS_MAX_FRAME_SIZE
-  uint32_t stream_window_bytes = 1 << 20;   // unread bytes one stream may hold
-  uint32_t connection_window_bytes = 8 << 20;  // unread bytes all streams of a connection may hold
-  // Control frames (PING, SETTINGS, RST acks, ...) waiting for a peer that does not read.
-  uint32_t max_outbound_control_frames = 1000;
-  // Bursts of things that cost us more than the peer: resets made by the peer, streams that the
-  // peer makes us reset, empty DATA/HEADERS/CONTINUATION, PRIORITY, WINDOW_UPDATE 0, SETTINGS, PING.
-  // A token bucket per connection: `glitch_burst` and `glitch_per_second`; empty = ENHANCE_YOUR_CALM.
-  // Peer RST of a stream older than one second, or of one whose answer was under way, is an honest cancel
-  // and costs a tenth.
-  uint32_t glitch_burst = 10'000;
-  uint32_t glitch_per_second = 330;
+// RFC 9113, section 7; those that this program sends or looks at.
+enum ErrorCode : uint32_t {
+  kNoError = 0x0,
+  kProtocolError = 0x1,
+  kInternalError = 0x2,
+  kFlowControlError = 0x3,
+  kRefusedStream = 0x7,
+  kCancel = 0x8,
+  kEnhanceYourCalm = 0xb,
 };
 
-struct Header {
-  std::string_view name;   // lower case
-  std::string_view value;
-};
-
-// One request and its answer. Made by the connection; dead after on_closed returned.
-class Stream;
-
-// What the next layer does with streams. Order for one stream: on_request once, on_data any number,
-// on_end at most once, on_closed exactly once and last. A stream refused by the connection itself
-// (limits) gets no event at all.
-class Handler {
+class Connection {
  public:
-  virtual ~Handler() = default;
-  // The header block is complete and within limits. stream.headers() stay valid until on_closed.
-  virtual void on_request(Stream& stream) = 0;
-  // Bytes of the body. They count against the windows until consume() returns them.
-  virtual void on_data(Stream& stream, ByteSpan data) = 0;
-  // The peer will send no more (END_STREAM).
-  virtual void on_end(Stream& stream) = 0;
-  // The stream is gone. `error_code` is NO_ERROR (0) when the answer was fully sent.
-  virtual void on_closed(Stream& stream, uint32_t error_code) = 0;
-  // More body may be queued: what was queued fell under the low-water mark after having been over
-  // it (see queued_bytes).
-  virtual void on_writable(Stream& stream) = 0;
-};
+  static constexpr size_t kHighWaterBytes = 256 * 1024;
+  static constexpr size_t kLowWaterBytes = 128 * 1024;
 
-class Connection;
+  // `handler` outlives the connection.
+  Connection(const Limits& limits, Handler* handler);
+  ~Connection();  // open streams get on_closed(kCancel)
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
-class Stream {
- public:
-  int32_t id() const { return id_; }
-  std::span<const Header> headers() const { return headers_; }
-  // Body bytes queued by send() that no frame carries yet.
-  size_t queued_bytes() const { return queued_bytes_; }
+  // Feeds what the socket gave. Not ok: the connection is over and every stream got on_closed; send
+  // what produce() still gives (a GOAWAY) and close.
+  Status receive(ByteSpan bytes, Nanos now);
+  // Appends frames that may be sent now to *out, stopping soon after `limit_bytes` (one DATA frame
+  // or one header block). Returns true when more is ready.
+  bool produce(Buffer* out, size_t limit_bytes);
+  bool wants_write() const;
 
-  // For the handler; the connection does not touch it.
-  void* user = nullptr;
+  // The answer to a stream, in this order: respond, any number of send, finish; or
+  // respond_and_end alone. Calls for a stream that is gone do nothing. Names are lower case;
+  // values hold what HTTP/2 allows (the caller checks).
+  void respond(Stream& stream, std::span<const OutHeader> headers);
+  void respond_and_end(Stream& stream, std::span<const OutHeader> headers);
+  void send(Stream& stream, Buffer body);
+  // Trailers. The peer is told to stop sending (RST_STREAM NO_ERROR) when its request is not
+  // complete by the time they are framed.
+  void finish(Stream& stream, std::span<const OutHeader> trailers);
+  // Drops what is queued and resets. on_closed follows when the reset is framed.
+  void reset(Stream& stream, uint32_t error_code);
+  // Returns `bytes` of on_data to the windows.
+  void consume(Stream& stream, size_t bytes);
+
+  // `on_dirty(owner)` runs when frames to send may have come up: at most once until the next
+  // produce(), inside the call that brought them. May be left unset.
+  void set_on_dirty(void (*on_dirty)(void* owner), void* owner) {
+    on_dirty_ = on_dirty;
+    on_dirty_owner_ = owner;
+  }
+
+  // Drain, first step: GOAWAY(2^31-1); second step: GOAWAY(last stream).
+  void start_drain();
+  void finish_drain();
+  // Nothing more will come of it: drained or failed, no stream open, nothing to send.
+  bool is_finished() const;
+
+  size_t open_streams() const { return open_streams_; }
+  // Body bytes received and not consumed, all streams.
+  size_t unread_bytes() const { return unread_bytes_; }
+  // The `now` of the latest receive().
+  Nanos now() const { return now_; }
+  const Limits& limits() const { return limits_; }
 
  private:
-  friend class Connection;
   friend struct ConnectionCallbacks;
-  // The implementer completes this class in http2/stream.h style as needed (header storage, body queue, state).
-  int32_t id_ = 0;
-  std::vector<Header> headers_;
-  size_t queued_bytes_ = 0;
+
+  void open_session();
+  Stream* take_stream(int32_t id);
+  // Ends the handler's view of the stream; the library's may go on for a frame.
+  void close_for_handler(Stream& stream, uint32_t error_code);
+  void release_stream(Stream* stream);
+  void fail(uint32_t goaway_code, std::string reason);
+  Status failed_status() const;
+  bool charge(int64_t tenths);
+  void return_to_connection_window(size_t bytes);
+  bool is_control_queue_full() const;
+  void submit_headers(Stream& stream, std::span<const OutHeader> headers, bool end);
+  void submit_trailers(Stream& stream);
+  void resume(Stream& stream);
+  void mark_dirty() {
+    if (is_dirty_) return;
+    is_dirty_ = true;
+    if (on_dirty_ != nullptr) on_dirty_(on_dirty_owner_);
+  }
+
+  const Limits limits_;
+  Handler* const handler_;
+  SessionMemory memory_;
+  GlitchLimiter limiter_;
+  FrameScanner scanner_;
+  nghttp2_session* session_ = nullptr;
+  Nanos now_ = 0;
+  Stream* decoding_ = nullptr;  // whose header block is being decoded
+  Buffer* out_ = nullptr;       // inside produce()
+  size_t out_limit_ = 0;
+  std::vector<std::unique_ptr<Stream>> streams_;
+  std::vector<Stream*> free_streams_;
+  size_t open_streams_ = 0;
+  size_t unread_bytes_ = 0;
+  size_t credit_bytes_ = 0;       // consumed and not yet told to the library
+  uint64_t late_resets_due_ = 0;  // answered streams that the peer may still reset for free
+  void (*on_dirty_)(void* owner) = nullptr;
+  void* on_dirty_owner_ = nullptr;
+  bool is_dirty_ = false;
+  bool failed_ = false;
+  bool draining_ = false;
+  std::string failure_;
 };
 
 }  // namespace fastserve::http2

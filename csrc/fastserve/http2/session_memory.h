@@ -1,0 +1,34 @@
+// Memory for one nghttp2 session: free lists by size class.
+//
+// The library allocates about a dozen small blocks per request (stream, outbound items, header
+// arrays, literals). Lists that belong to one connection need no lock and no size lookup beyond a
+// header word; what a connection used at its busiest stays with it until it closes.
+#pragma once
+
+#include <array>
+#include <cstddef>
+
+namespace fastserve::http2 {
+
+class SessionMemory {
+ public:
+  SessionMemory() = default;
+  ~SessionMemory();
+  SessionMemory(const SessionMemory&) = delete;
+  SessionMemory& operator=(const SessionMemory&) = delete;
+
+  void* allocate(size_t bytes);
+  void release(void* block);
+  void* reallocate(void* block, size_t bytes);
+
+ private:
+  static constexpr size_t kGrain = 64;
+  static constexpr size_t kClasses = 9;  // 64, 128, ... 576 bytes; larger go to malloc
+
+  struct Block {
+    Block* next;
+  };
+  std::array<Block*, kClasses> free_{};
+};
+
+}  // namespace fastserve::http2

@@ -1,0 +1,610 @@
+// ServerConnection against a real HTTP/2 client: what a well-behaved peer sees.
+#include "fastserve/grpc/server_connection.h"
+
+#include <doctest/doctest.h>
+#include <zlib.h>
+
+#include <string>
+
+#include "tests/grpc_client.h"
+
+namespace fastserve::test {
+namespace {
+
+std::string pattern(size_t size) {
+  std::string text(size, '\0');
+  for (size_t i = 0; i < size; ++i) text[i] = static_cast<char>(i * 31 + i / 251);
+  return text;
+}
+
+std::string deflated(std::string_view text, int window_bits) {
+  z_stream z{};
+  deflateInit2(&z, 9, Z_DEFLATED, window_bits, 8, Z_DEFAULT_STRATEGY);
+  std::string out(deflateBound(&z, text.size()) + 64, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  deflate(&z, Z_FINISH);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
+
+std::string inflated_gzip(std::string_view text) {
+  z_stream z{};
+  inflateInit2(&z, 31);
+  std::string out(16 << 20, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  inflate(&z, Z_FINISH);
+  out.resize(z.total_out);
+  inflateEnd(&z);
+  return out;
+}
+
+Headers with(Headers headers, std::string name, std::string value) {
+  headers.emplace_back(std::move(name), std::move(value));
+  return headers;
+}
+
+Headers without(Headers headers, std::string_view name) {
+  std::erase_if(headers, [name](const auto& field) { return field.first == name; });
+  return headers;
+}
+
+}  // namespace
+
+TEST_CASE("a unary call gets headers, one message and trailers, in one write") {
+  Joined joined;
+  joined.front.echo = true;
+  const int32_t id = joined.client.call("hello");
+  const std::string request = joined.client.take_output();
+  REQUIRE(joined.server.receive(as_bytes(request), 5).ok());
+  Buffer out;
+  CHECK(!joined.server.produce(&out, 1 << 20));
+  joined.client.feed(out.bytes());
+
+  const Answer& answer = joined.client.answer(id);
+  CHECK(answer.headers == Headers{{":status", "200"},
+                                  {"content-type", "application/grpc"},
+                                  {"grpc-accept-encoding", "identity, deflate, gzip"}});
+  CHECK(answer.body == grpc_frame("hello"));
+  CHECK(answer.trailers == Headers{{"grpc-status", "0"}});
+  CHECK(answer.data_frames == 1);
+  CHECK(answer.closed);
+  CHECK(answer.error_code == 0);
+  const auto& seen = joined.front.seen.at(0);
+  CHECK(seen.path == "/test.Service/Echo");
+  CHECK(seen.deadline == kNever);
+  CHECK(seen.half_closed);
+  CHECK(seen.closed == 1);
+  CHECK(!seen.cancelled);
+  CHECK(joined.server.open_calls() == 0);
+}
+
+TEST_CASE("a failed call is trailers-only with a percent-encoded message") {
+  Joined joined;
+  joined.front.when_called = [](grpc::Call& call) {
+    call.finish({Code::kNotFound, "no model 'Zürich' 100%\n"});
+  };
+  const int32_t id = joined.client.call("x");
+  joined.client.pump();
+  const Answer& answer = joined.client.answer(id);
+  CHECK(answer.headers == Headers{{":status", "200"},
+                                  {"content-type", "application/grpc"},
+                                  {"grpc-accept-encoding", "identity, deflate, gzip"},
+                                  {"grpc-status", "5"},
+                                  {"grpc-message", "no model 'Z%C3%BCrich' 100%25%0A"}});
+  CHECK(answer.header_blocks == 1);
+  CHECK(answer.data_frames == 0);
+  CHECK(!joined.front.seen.at(0).cancelled);
+}
+
+TEST_CASE("the message arrives whole wherever its bytes are cut") {
+  const std::string body = grpc_frame("split me") + grpc_frame("") + grpc_frame("again");
+  for (size_t cut = 0; cut <= body.size(); ++cut) {
+    Joined joined;
+    joined.front.echo = true;
+    const int32_t id = joined.client.open(grpc_headers());
+    joined.client.write(id, body.substr(0, cut));
+    joined.client.pump();
+    joined.client.write(id, body.substr(cut));
+    joined.client.half_close(id);
+    joined.client.pump();
+    const auto& seen = joined.front.seen.at(0);
+    CHECK(seen.messages == std::vector<std::string>{"split me", "", "again"});
+    CHECK(seen.aligned);
+    CHECK(joined.client.answer(id).body == body);
+    CHECK(joined.client.answer(id).field("grpc-status") == "0");
+  }
+}
+
+TEST_CASE("a connection fed byte by byte gives the same answer") {
+  Joined joined;
+  joined.front.echo = true;
+  const int32_t id = joined.client.call("byte by byte");
+  for (const char byte : joined.client.take_output()) {
+    REQUIRE(joined.server.receive(as_bytes({&byte, 1}), 0).ok());
+  }
+  joined.client.pump();
+  CHECK(joined.client.answer(id).body == grpc_frame("byte by byte"));
+  CHECK(joined.client.answer(id).error_code == 0);
+}
+
+TEST_CASE("a large message passes both ways through small windows and ends aligned") {
+  grpc::ConnectionOptions options;
+  options.http2.stream_window_bytes = 64 * 1024;
+  options.http2.connection_window_bytes = 128 * 1024;
+  Joined joined(options, 65535);
+  joined.front.echo = true;
+  for (const size_t size : {1'000'003u, 4'194'304u, 16u, 65'531u}) {
+    const std::string message = pattern(size);
+    const int32_t id = joined.client.call(message);
+    REQUIRE(joined.client.pump());
+    CHECK(joined.front.seen.back().messages.at(0) == message);
+    CHECK(joined.front.seen.back().aligned);
+    CHECK(joined.client.answer(id).body == grpc_frame(message));
+    CHECK(joined.client.answer(id).field("grpc-status") == "0");
+  }
+}
+
+TEST_CASE("the windows are whole again after much more data than they hold") {
+  grpc::ConnectionOptions options;
+  options.http2.stream_window_bytes = 256 * 1024;
+  options.http2.connection_window_bytes = 512 * 1024;
+  Joined joined(options);
+  joined.front.echo = true;
+  for (int i = 0; i < 200; ++i) joined.client.call(pattern(100'000));
+  REQUIRE(joined.client.pump());
+  CHECK(joined.front.closed_calls() == 200);
+  // Credit is returned in steps of half a window by the library, a quarter at most by us.
+  CHECK(nghttp2_session_get_remote_window_size(joined.client.session) >= 128 * 1024);
+}
+
+TEST_CASE("held messages stop the peer at its stream window until they are credited") {
+  grpc::ConnectionOptions options;
+  options.http2.stream_window_bytes = 64 * 1024;
+  Joined joined(options);
+  joined.front.when_called = [](grpc::Call& call) { call.hold_messages(true); };
+  const int32_t id = joined.client.open(grpc_headers());
+  constexpr size_t kMessage = 1000;
+  constexpr size_t kCount = 1000;
+  for (size_t i = 0; i < kCount; ++i) joined.client.write(id, grpc_frame(pattern(kMessage)));
+  joined.client.half_close(id);
+  joined.client.pump();
+  auto& seen = joined.front.seen.at(0);
+  const size_t first = seen.messages.size();
+  CHECK(first >= 60);
+  CHECK(first <= 66);  // 64 KiB of unread messages, prefixes given back
+  size_t credited = 0;
+  while (credited < kCount) {
+    const size_t arrived = seen.messages.size();
+    REQUIRE(arrived > credited);
+    CHECK((arrived - credited) * kMessage <= 64 * 1024);
+    joined.front.calls.at(0)->credit((arrived - credited) * kMessage);
+    credited = arrived;
+    joined.client.pump();
+  }
+  CHECK(seen.messages.size() == kCount);
+  CHECK(seen.half_closed);
+}
+
+TEST_CASE("a message larger than the window arrives though messages are held") {
+  grpc::ConnectionOptions options;
+  options.http2.stream_window_bytes = 64 * 1024;
+  Joined joined(options);
+  joined.front.when_called = [](grpc::Call& call) { call.hold_messages(true); };
+  joined.client.call(pattern(1'000'000));
+  joined.client.pump();
+  CHECK(joined.front.seen.at(0).messages.size() == 1);
+}
+
+TEST_CASE("the front hears when a slow peer reads again, and produce keeps to its limit") {
+  Joined joined;
+  joined.front.when_message = [](grpc::Call& call, Buffer&) {
+    call.send_message(framed(pattern(900'000)));
+  };
+  const int32_t id = joined.client.call("go");
+  REQUIRE(joined.server.receive(as_bytes(joined.client.take_output()), 0).ok());
+  CHECK(joined.front.calls.at(0)->queued_bytes() == 900'005);
+  Buffer out;
+  CHECK(joined.server.produce(&out, 100'000));
+  CHECK(out.size() >= 100'000);
+  CHECK(out.size() <= 100'000 + 16384 + 9);
+  CHECK(joined.front.seen.at(0).writable == 0);
+  joined.client.feed(out.bytes());
+  joined.client.pump();
+  CHECK(joined.front.seen.at(0).writable == 1);
+  CHECK(joined.client.answer(id).body == grpc_frame(pattern(900'000)));
+  CHECK(!joined.client.answer(id).ended);
+  joined.front.calls.at(0)->finish(ok_status());
+  joined.client.pump();
+  CHECK(joined.client.answer(id).ended);
+  CHECK(joined.client.answer(id).empty_data_frames == 0);
+}
+
+TEST_CASE("bidirectional streaming interleaves messages and ends with trailers") {
+  Joined joined;
+  joined.front.echo = true;
+  const int32_t id = joined.client.open(grpc_headers("/test.Service/Chat"));
+  std::string expected;
+  for (int i = 0; i < 20; ++i) {
+    const std::string message = "message " + std::to_string(i);
+    expected += grpc_frame(message);
+    joined.client.write(id, grpc_frame(message));
+    joined.client.pump();
+    CHECK(joined.client.answer(id).body == expected);
+  }
+  joined.client.half_close(id);
+  joined.client.pump();
+  CHECK(joined.client.answer(id).trailers == Headers{{"grpc-status", "0"}});
+}
+
+TEST_CASE("an answer before the request is complete ends with RST_STREAM NO_ERROR") {
+  Joined joined;
+  joined.front.when_called = [](grpc::Call& call) {
+    call.finish({Code::kResourceExhausted, "full"});
+  };
+  const int32_t id = joined.client.open(grpc_headers());
+  joined.client.write(id, pattern(100));
+  joined.client.pump();
+  const Answer& answer = joined.client.answer(id);
+  CHECK(answer.field("grpc-status") == "8");
+  CHECK(answer.ended);
+  CHECK(answer.closed);
+  CHECK(answer.error_code == NGHTTP2_NO_ERROR);
+  CHECK(!joined.front.seen.at(0).cancelled);
+  CHECK(joined.server.open_calls() == 0);
+}
+
+TEST_CASE("RST_STREAM cancels a call before, during and after its message") {
+  Joined joined;
+  const int32_t before = joined.client.open(grpc_headers());
+  joined.client.pump();
+  const int32_t during = joined.client.open(grpc_headers());
+  joined.client.write(during, grpc_frame("abc").substr(0, 6));
+  joined.client.pump();
+  const int32_t after = joined.client.call("abc");
+  joined.client.pump();
+  CHECK(joined.server.open_calls() == 3);
+  for (const int32_t id : {before, during, after}) joined.client.cancel(id);
+  CHECK(joined.client.pump());
+  for (const auto& seen : joined.front.seen) {
+    CHECK(seen.closed == 1);
+    CHECK(seen.cancelled);
+  }
+  CHECK(joined.server.open_calls() == 0);
+}
+
+TEST_CASE("RST_STREAM with NO_ERROR before the answer is a cancel too") {
+  Joined joined;
+  const int32_t id = joined.client.call("abc");
+  joined.client.pump();
+  joined.client.cancel(id, NGHTTP2_NO_ERROR);
+  joined.client.pump();
+  CHECK(joined.front.seen.at(0).cancelled);
+}
+
+TEST_CASE("a connection that goes away cancels its calls") {
+  RecordingFront front;
+  {
+    grpc::ServerConnection server({}, &front);
+    GrpcClient client(&server);
+    client.call("abc");
+    client.pump();
+    CHECK(server.open_calls() == 1);
+  }
+  CHECK(front.seen.at(0).closed == 1);
+  CHECK(front.seen.at(0).cancelled);
+}
+
+TEST_CASE("grpc-timeout sets the deadline from the arrival of the headers") {
+  Joined joined;
+  joined.client.call("x", with(grpc_headers(), "grpc-timeout", "250m"));
+  joined.client.pump(1000);
+  CHECK(joined.front.seen.at(0).deadline == 1000 + 250 * kMillisecond);
+  joined.client.call("x", with(grpc_headers(), "grpc-timeout", "99999999H"));
+  joined.client.pump(2000);
+  CHECK(joined.front.seen.at(1).deadline == kNever);
+}
+
+TEST_CASE("requests that break gRPC's rules get their status and never reach the front") {
+  struct Case {
+    const char* what;
+    Headers headers;
+    const char* status;
+    const char* message;
+  };
+  const Headers ok = grpc_headers();
+  auto replaced = [&ok](std::string name, std::string value) {
+    Headers headers = ok;
+    for (auto& field : headers) {
+      if (field.first == name) field.second = value;
+    }
+    return headers;
+  };
+  const Case cases[] = {
+      {"timeout without a unit", with(ok, "grpc-timeout", "10"), "13",
+       "malformed grpc-timeout '10', expected 1 to 8 digits and one of H, M, S, m, u, n"},
+      {"timeout with a sign", with(ok, "grpc-timeout", "-1S"), "13",
+       "malformed grpc-timeout '-1S', expected 1 to 8 digits and one of H, M, S, m, u, n"},
+      {"no te", without(ok, "te"), "2", "header te is '', gRPC requires 'trailers'"},
+      {"not POST", replaced(":method", "GET"), "2", "HTTP method 'GET', expected 'POST'"},
+      {"path without a method", replaced(":path", "/x"), "12",
+       "malformed method name '/x', expected '/service/method'"},
+      {"unknown encoding", with(ok, "grpc-encoding", "br"), "12",
+       "grpc-encoding 'br' is not supported, use one of: identity, deflate, gzip"},
+      {"bad base64", with(ok, "x-trace-bin", "a$b="), "13",
+       "metadata 'x-trace-bin' is not base64, as a value of a -bin key must be"},
+  };
+  for (const Case& one : cases) {
+    CAPTURE(one.what);
+    Joined joined;
+    const int32_t id = joined.client.call("x", one.headers);
+    CHECK(joined.client.pump());
+    const Answer& answer = joined.client.answer(id);
+    CHECK(answer.field(":status") == "200");
+    CHECK(answer.field("grpc-status") == one.status);
+    CHECK(answer.field("grpc-message") == one.message);
+    CHECK(answer.field("grpc-accept-encoding") == "identity, deflate, gzip");
+    CHECK(joined.front.seen.empty());
+    CHECK(joined.server.open_calls() == 0);
+  }
+}
+
+TEST_CASE("a content type other than gRPC's is HTTP status 415") {
+  for (const char* type : {"", "text/html", "application/grpcx", "application/json"}) {
+    Joined joined;
+    Headers headers = without(grpc_headers(), "content-type");
+    if (*type != '\0') headers = with(headers, "content-type", type);
+    const int32_t id = joined.client.call("x", headers);
+    CHECK(joined.client.pump());
+    CHECK(joined.client.answer(id).headers == Headers{{":status", "415"}});
+    CHECK(joined.front.seen.empty());
+  }
+  for (const char* type : {"application/grpc+proto", "application/grpc;charset=utf-8"}) {
+    Joined joined;
+    joined.front.echo = true;
+    const int32_t id = joined.client.call(
+        "x", with(without(grpc_headers(), "content-type"), "content-type", type));
+    joined.client.pump();
+    CHECK(joined.client.answer(id).field("grpc-status") == "0");
+  }
+}
+
+TEST_CASE("an oversized message is RESOURCE_EXHAUSTED by its length alone") {
+  grpc::ConnectionOptions options;
+  options.max_message_bytes = 1000;
+  Joined joined(options);
+  const int32_t id = joined.client.open(grpc_headers());
+  joined.client.write(id, std::string("\0\x7f\xff\xff\xff", 5));
+  joined.client.pump();
+  const Answer& answer = joined.client.answer(id);
+  CHECK(answer.field("grpc-status") == "8");
+  CHECK(answer.field("grpc-message") ==
+        "message of 2147483647 bytes is larger than the limit of 1000 bytes");
+  CHECK(answer.closed);
+  CHECK(joined.front.seen.at(0).cancelled);
+  CHECK(joined.front.seen.at(0).messages.empty());
+  const int32_t exact = joined.client.call(pattern(1000));
+  joined.client.pump();
+  CHECK(joined.front.seen.at(1).messages.at(0).size() == 1000);
+  CHECK(!joined.client.answer(exact).closed);
+}
+
+TEST_CASE("bodies that are not gRPC messages end their call alone") {
+  struct Case {
+    std::string body;
+    const char* message;
+  };
+  const Case cases[] = {
+      {grpc_frame("x", 2), "message has compressed flag 2, expected 0 or 1"},
+      {grpc_frame("x", 0xff), "message has compressed flag 255, expected 0 or 1"},
+      {grpc_frame("x", 1), "message has its compressed flag set, but no grpc-encoding was sent"},
+      {grpc_frame("xyz").substr(0, 3), "the request ends inside a message"},
+      {grpc_frame("xyz").substr(0, 7), "the request ends inside a message"},
+  };
+  Joined joined;
+  for (const Case& one : cases) {
+    const int32_t id = joined.client.open(grpc_headers());
+    joined.client.write(id, one.body);
+    joined.client.half_close(id);
+    CHECK(joined.client.pump());
+    CHECK(joined.client.answer(id).field("grpc-status") == "13");
+    CHECK(joined.client.answer(id).field("grpc-message") == one.message);
+    CHECK(joined.front.seen.back().closed == 1);
+    CHECK(joined.front.seen.back().messages.empty());
+  }
+  joined.front.echo = true;
+  const int32_t id = joined.client.call("fine");
+  joined.client.pump();
+  CHECK(joined.client.answer(id).body == grpc_frame("fine"));
+}
+
+TEST_CASE("gzip and deflate requests are inflated, their end aligned") {
+  for (const auto& [name, bits] : {std::pair{"gzip", 31}, std::pair{"deflate", 15}}) {
+    Joined joined;
+    joined.front.echo = true;
+    const std::string text = pattern(300'001);
+    const int32_t id = joined.client.open(with(grpc_headers(), "grpc-encoding", name));
+    joined.client.write(id, grpc_frame(deflated(text, bits), 1) + grpc_frame("plain") +
+                                grpc_frame(deflated("", bits), 1));
+    joined.client.half_close(id);
+    joined.client.pump();
+    const auto& seen = joined.front.seen.at(0);
+    CHECK(seen.messages == std::vector<std::string>{text, "plain", ""});
+    CHECK(seen.aligned);
+    CHECK(joined.client.answer(id).field("grpc-status") == "0");
+  }
+}
+
+TEST_CASE("a compressed bomb is refused at the limit") {
+  grpc::ConnectionOptions options;
+  options.max_message_bytes = 1 << 20;
+  const std::string zeros(1 << 28, '\0');
+  for (const auto& [name, bits] : {std::pair{"gzip", 31}, std::pair{"deflate", 15}}) {
+    Joined joined(options);
+    const int32_t id = joined.client.open(with(grpc_headers(), "grpc-encoding", name));
+    const std::string bomb = deflated(zeros, bits);
+    CHECK(bomb.size() < zeros.size() / 1000);
+    joined.client.write(id, grpc_frame(bomb, 1));
+    joined.client.half_close(id);
+    CHECK(joined.client.pump());
+    CHECK(joined.client.answer(id).field("grpc-status") == "8");
+    CHECK(joined.client.answer(id).field("grpc-message") ==
+          "message inflates to more than the limit of 1048576 bytes; send smaller messages");
+    CHECK(joined.front.seen.at(0).messages.empty());
+  }
+}
+
+TEST_CASE("answers are compressed when the peer accepts gzip and the front asks for it") {
+  const std::string text(100'000, 'a');
+  Joined joined;
+  joined.front.when_called = [](grpc::Call& call) { call.set_compression(true); };
+  joined.front.echo = true;
+  const Headers accepting = with(grpc_headers(), "grpc-accept-encoding", "identity, gzip");
+  const int32_t packed = joined.client.call(text, accepting);
+  const int32_t plain = joined.client.call(text);
+  const int32_t tiny = joined.client.call("a", accepting);
+  joined.client.pump();
+  const Answer& answer = joined.client.answer(packed);
+  CHECK(answer.field("grpc-encoding") == "gzip");
+  REQUIRE(answer.body.size() > 5);
+  CHECK(answer.body.size() < 2000);
+  CHECK(answer.body[0] == 1);
+  CHECK(inflated_gzip(answer.body.substr(5)) == text);
+  CHECK(joined.client.answer(plain).field("grpc-encoding") == "<absent>");
+  CHECK(joined.client.answer(plain).body == grpc_frame(text));
+  CHECK(joined.client.answer(tiny).body == grpc_frame("a"));
+}
+
+TEST_CASE("metadata passes both ways, binary values decoded and encoded") {
+  Joined joined;
+  std::vector<std::pair<std::string, std::string>> got;
+  joined.front.when_called = [&got](grpc::Call& call) {
+    for (const auto& [key, value] : call.metadata()) got.emplace_back(key, value);
+    CHECK(call.header("x-text") == "one");
+    CHECK(call.header("x-data-bin") == "AAEC");
+    CHECK(call.header("nothing") == "");
+    const grpc::Metadatum initial[] = {{"x-initial", "i"},
+                                       {":status", "500"},
+                                       {"x-evil", "a\r\nb"},
+                                       {"Upper", "no"},
+                                       {"grpc-status", "0"}};
+    call.send_initial_metadata(initial);
+    const grpc::Metadatum trailing[] = {{"x-trailing-bin", std::string_view("\xab\x00\xff", 3)},
+                                        {"grpc-retry-pushback-ms", "50"}};
+    call.finish({Code::kUnavailable, ""}, trailing);
+  };
+  Headers headers = grpc_headers();
+  headers.emplace_back("x-text", "one");
+  headers.emplace_back("x-text", "two");
+  headers.emplace_back("x-data-bin", "AAEC");
+  headers.emplace_back("x-data-bin", "AA==,/w, AAE=");
+  headers.emplace_back("user-agent", "test");
+  const int32_t id = joined.client.call("x", headers);
+  joined.client.pump();
+  CHECK(got == decltype(got){{"x-text", "one"},
+                             {"x-text", "two"},
+                             {"x-data-bin", std::string("\0\1\2", 3)},
+                             {"x-data-bin", std::string("\0", 1)},
+                             {"x-data-bin", "\xff"},
+                             {"x-data-bin", std::string("\0\1", 2)},
+                             {"user-agent", "test"}});
+  const Answer& answer = joined.client.answer(id);
+  CHECK(answer.headers == Headers{{":status", "200"},
+                                  {"content-type", "application/grpc"},
+                                  {"grpc-accept-encoding", "identity, deflate, gzip"},
+                                  {"x-initial", "i"}});
+  CHECK(answer.trailers == Headers{{"grpc-status", "14"},
+                                   {"x-trailing-bin", "qwD/"},
+                                   {"grpc-retry-pushback-ms", "50"}});
+}
+
+TEST_CASE("a long status message is cut so that the peer accepts the trailers") {
+  Joined joined;
+  joined.front.when_called = [](grpc::Call& call) {
+    call.finish({Code::kInternal, std::string(100'000, '\n')});
+  };
+  const int32_t id = joined.client.call("x");
+  joined.client.pump();
+  CHECK(joined.client.answer(id).field("grpc-status") == "13");
+  CHECK(joined.client.answer(id).field("grpc-message").size() == 4095);
+}
+
+TEST_CASE("draining in two steps lets open calls end and then finishes") {
+  Joined joined;
+  const int32_t open = joined.client.open(grpc_headers());
+  joined.client.pump();
+  joined.server.start_drain();
+  joined.client.pump();
+  CHECK(joined.client.goaway_last_ids == std::vector<int32_t>{INT32_MAX});
+  CHECK(joined.client.goaway_codes == std::vector<uint32_t>{0});
+  CHECK(!joined.server.is_finished());
+  // A stream that crossed the first GOAWAY on the wire is served: the client library refuses to
+  // open one now, so its frames are made by another session's encoder.
+  joined.server.finish_drain();
+  joined.client.pump();
+  CHECK(joined.client.goaway_last_ids == std::vector<int32_t>{INT32_MAX, open});
+  CHECK(!joined.server.is_finished());
+  CHECK(joined.server.open_calls() == 1);
+  joined.front.echo = true;
+  joined.client.write(open, grpc_frame("late"));
+  joined.client.half_close(open);
+  joined.client.pump();
+  CHECK(joined.client.answer(open).body == grpc_frame("late"));
+  CHECK(joined.client.answer(open).error_code == 0);
+  CHECK(joined.server.is_finished());
+}
+
+TEST_CASE("an idle connection is finished as soon as it is drained") {
+  Joined joined;
+  CHECK(!joined.server.is_finished());
+  joined.server.start_drain();
+  joined.client.pump();
+  CHECK(!joined.server.is_finished());
+  joined.server.finish_drain();
+  CHECK(!joined.server.is_finished());
+  joined.client.pump();
+  CHECK(joined.server.is_finished());
+}
+
+TEST_CASE("a thousand calls reuse the streams of sixty-four") {
+  Joined joined;
+  joined.front.echo = true;
+  int ok = 0;
+  for (int round = 0; round < 20; ++round) {
+    std::vector<int32_t> ids;
+    for (int i = 0; i < 64; ++i) ids.push_back(joined.client.call("call " + std::to_string(i)));
+    REQUIRE(joined.client.pump());
+    for (int i = 0; i < 64; ++i) {
+      ok += joined.client.answer(ids[static_cast<size_t>(i)]).body ==
+            grpc_frame("call " + std::to_string(i));
+    }
+  }
+  CHECK(ok == 20 * 64);
+  CHECK(joined.server.open_calls() == 0);
+}
+
+TEST_CASE("unfinished messages of all calls together are bounded") {
+  grpc::ConnectionOptions options;
+  options.max_assembling_bytes = 300'000;
+  Joined joined(options);
+  const std::string body = grpc_frame(pattern(250'000));
+  const int32_t first = joined.client.open(grpc_headers());
+  joined.client.write(first, body.substr(0, 200'000));
+  joined.client.pump();
+  const int32_t second = joined.client.open(grpc_headers());
+  joined.client.write(second, body.substr(0, 200'000));
+  joined.client.pump();
+  CHECK(joined.client.answer(second).field("grpc-status") == "8");
+  CHECK(!joined.client.answer(first).closed);
+  joined.client.write(first, body.substr(200'000));
+  joined.client.pump();
+  CHECK(joined.front.seen.at(0).messages.at(0) == pattern(250'000));
+}
+
+}  // namespace fastserve::test
