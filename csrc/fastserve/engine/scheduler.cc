@@ -68,7 +68,7 @@ Scheduler::~Scheduler() {
       slot->is_postponed = false;
       round_.activate(slot);
     }
-    while (auto* turn = round_.choose([](const batch::Turn*) { return Nanos{0}; })) {
+    while (auto* turn = round_.choose([](const batch::Turn&) { return Nanos{0}; })) {
       auto* slot = static_cast<LaneSlot*>(turn);
       while (slot->lane.head() != nullptr) {
         auto* request = static_cast<Request*>(slot->lane.head());
@@ -222,8 +222,8 @@ bool Scheduler::take(RunningBatch* batch, std::vector<Request*>* expired, Nanos 
                      Nanos* wait_until) {
   wake_postponed(now, wait_until);
   for (;;) {
-    batch::Turn* turn = round_.choose([](const batch::Turn* candidate) {
-      const auto* slot = static_cast<const LaneSlot*>(candidate);
+    batch::Turn* turn = round_.choose([](const batch::Turn& candidate) {
+      const auto* slot = static_cast<const LaneSlot*>(&candidate);
       const uint64_t rows = std::min<uint64_t>(slot->lane.rows(), slot->version->config().max_rows);
       return slot->version->cost().predict(static_cast<uint32_t>(std::max<uint64_t>(1, rows)));
     });

@@ -11,6 +11,9 @@ class CoreError(Exception):
     """A failed call of the core. `code` is a gRPC status number, `args[0]` the message."""
 
     code: int
+    retry_after_ns: int
+
+    def __init__(self, code: int, message: str, retry_after_ns: int = 0) -> None: ...
 
 class TensorSpec(NamedTuple):
     name: str
@@ -141,11 +144,12 @@ class RawPort:
     @property
     def event_fd(self) -> int:
         """Readable while answers wait."""
-    def submit(self, token: int, request: bytes, deadline_ns: int) -> bytes | None:
-        """Submits one request. Answer bytes at once when it ran inline, else None and `take` brings it.
+    def submit(self, token: int, request: bytes, deadline_ns: int) -> None:
+        """Submits one request; its answer comes out of `take`, perhaps at once.
 
+        Call `take` after each submit: what ran on this thread does not touch `event_fd`.
         `deadline_ns` is on time.monotonic_ns()'s clock, -1 for none. Raises CoreError when refused;
-        the error then has `retry_after_ns` (0 when no pushback).
+        its `retry_after_ns` is then how long to wait before trying again (0: no advice).
         """
     def cancel(self, token: int) -> None: ...
     def take(self) -> list[tuple[int, int, str | bytes]]:

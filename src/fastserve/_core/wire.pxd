@@ -35,9 +35,14 @@ cdef extern from *:
     CMutableByteSpan writable_bytes "fastserve::writable_bytes"(char* data, size_t size) nogil
 
 cdef extern from "fastserve/base/status.h" namespace "fastserve" nogil:
+    cdef enum class CCode "fastserve::Code"(uint8_t):
+        kOk
+
     cdef cppclass CStatus "fastserve::Status":
         CStatus()
+        CStatus(CCode code, string message)
         cbool ok()
+        CCode code()
         const string& message()
 
 cdef extern from "fastserve/tensor/dtype.h" namespace "fastserve" nogil:
@@ -140,7 +145,8 @@ cdef extern from "fastserve/wire/infer_response.h" namespace "fastserve::wire" n
         COutputSpan outputs
         cbool typed
 
-    size_t infer_response_size "fastserve::wire::infer_response_size"(const CInferResponse& response)
+    size_t infer_response_size "fastserve::wire::infer_response_size"(
+        const CInferResponse& response)
     void write_infer_response "fastserve::wire::write_infer_response"(
         const CInferResponse& response, CMutableByteSpan out)
 

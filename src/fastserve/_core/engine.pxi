@@ -1,0 +1,371 @@
+# Library, Session, Version, Engine and RawPort of core.pyi.
+
+
+class TensorSpec(NamedTuple):
+    name: str
+    datatype: str
+    shape: tuple
+    symbols: tuple
+
+
+class ModelMetadata(NamedTuple):
+    producer: str
+    graph_name: str
+    domain: str
+    description: str
+    version: int
+    custom: dict
+
+
+class BatchStats(NamedTuple):
+    rows: int
+    executions: int
+    compute_input_ns: int
+    compute_infer_ns: int
+    compute_output_ns: int
+
+
+class VersionStats(NamedTuple):
+    requests: int
+    rows: int
+    executions: int
+    failures: dict
+    failure_ns: int
+    releases: dict
+    phases: dict
+    batches: list
+    last_inference_age_ns: int
+    queue_requests: int
+    queue_rows: int
+    in_flight: int
+
+
+# In the order of the C++ enums Failure, Reason (without kWait, which releases nothing) and Phase.
+_FAILURES = (
+    "invalid", "queue_full", "overloaded", "expired", "cancelled", "execution", "draining",
+)
+_RELEASES = ("idle", "full", "deadline", "oversize")
+_PHASES = ("queue", "gather", "compute", "reply", "total")
+BUCKET_BOUNDS_SECONDS = tuple(c.bucket_bound(i) / 1e9 for i in range(c.kBucketCount - 1))
+
+cdef int64_t NEVER = 0x7FFFFFFFFFFFFFFF
+cdef size_t HEADROOM = 5  # grpc::kMessageHeadroom
+
+
+cdef str text_of(const string& value):
+    return value.decode("utf-8", "replace")
+
+
+cdef CByteSpan span_of(bytes data):
+    return as_bytes(CStringView(<const char*>data, <size_t>len(data)))
+
+
+cdef object spec_of(c.CTensorSpec spec):
+    cdef size_t axis
+    view = c.dtype_name(spec.dtype)
+    shape = []
+    for axis in range(spec.shape.rank()):
+        shape.append(spec.shape.data()[axis])
+    return TensorSpec(
+        text_of(spec.name), view.data()[:view.size()].decode("ascii"), tuple(shape),
+        tuple([text_of(symbol) for symbol in spec.symbols]),
+    )
+
+
+# By value: Cython iterates no const vector.
+cdef list specs_of(vector[c.CTensorSpec] specs):
+    return [spec_of(spec) for spec in specs]
+
+
+cdef class Library:
+    cdef shared_ptr[c.CLibrary] handle
+
+    def __init__(self, str path not None):
+        cdef string name = path.encode()
+        cdef c.CResult[shared_ptr[c.CLibrary]]* opened
+        with nogil:
+            opened = new c.CResult[shared_ptr[c.CLibrary]](c.open_library(name))
+        try:
+            if not opened.ok():
+                raise_status(opened.status())
+            self.handle = opened.value()
+        finally:
+            del opened
+
+    @property
+    def version(self):
+        return text_of(self.handle.get().version())
+
+    @property
+    def providers(self):
+        return [text_of(name) for name in self.handle.get().available_providers()]
+
+
+cdef vector[pair[string, string]] pairs_of(object items) except *:
+    cdef vector[pair[string, string]] result
+    cdef pair[string, string] entry
+    for key, value in dict(items).items():
+        entry.first = str(key).encode()
+        entry.second = str(value).encode()
+        result.push_back(entry)
+    return result
+
+
+cdef c.CSessionOptions session_options(object options) except *:
+    cdef c.CSessionOptions result
+    cdef c.CProviderOptions provider
+    for key, value in dict(options).items():
+        if key == "intra_op_threads":
+            result.intra_op_threads = value
+        elif key == "inter_op_threads":
+            result.inter_op_threads = value
+        elif key == "allow_spinning":
+            result.allow_spinning = value
+        elif key == "cpu_arena":
+            result.cpu_arena = value
+        elif key == "memory_pattern":
+            result.memory_pattern = value
+        elif key == "optimization_level":
+            result.optimization_level = value
+        elif key == "providers":
+            for name, provider_options in value:
+                provider.name = str(name).encode()
+                provider.options = pairs_of(provider_options)
+                result.providers.push_back(provider)
+        elif key == "config_entries":
+            result.config_entries = pairs_of(value)
+        else:
+            raise TypeError(f"unknown session option {key!r}")
+    return result
+
+
+cdef class Session:
+    cdef shared_ptr[c.CSession] handle
+
+    def __init__(self, Library library not None, bytes model not None, options, str log_id not None):
+        cdef c.CSessionOptions session = session_options(options)
+        cdef string name = log_id.encode()
+        cdef CByteSpan data = span_of(model)
+        cdef c.CResult[shared_ptr[c.CSession]]* made
+        with nogil:
+            made = new c.CResult[shared_ptr[c.CSession]](
+                c.create_session(library.handle, data, session, name))
+        try:
+            if not made.ok():
+                raise_status(made.status())
+            self.handle = made.value()
+        finally:
+            del made
+
+    @property
+    def inputs(self):
+        return specs_of(self.handle.get().signature().inputs)
+
+    @property
+    def outputs(self):
+        return specs_of(self.handle.get().signature().outputs)
+
+    @property
+    def metadata(self):
+        cdef const c.CModelMetadata* facts = &self.handle.get().metadata()
+        cdef vector[pair[string, string]] entries = facts.custom
+        custom = {text_of(item.first): text_of(item.second) for item in entries}
+        return ModelMetadata(
+            text_of(facts.producer), text_of(facts.graph_name), text_of(facts.domain),
+            text_of(facts.description), facts.version, custom,
+        )
+
+    def probe_row_independence(self, uint64_t seed=0):
+        cdef c.CBatchingVerdict verdict
+        with nogil:
+            verdict = c.probe_row_independence(self.handle.get()[0], seed)
+        return bool(verdict.is_safe), text_of(verdict.reason)
+
+
+cdef class Version:
+    cdef c.CVersionHandle handle
+    cdef Engine engine
+
+    def __init__(self):
+        raise TypeError("a Version is made by Engine.make_version")
+
+    @property
+    def model(self):
+        return text_of(self.handle.get().config().model)
+
+    @property
+    def number(self):
+        return self.handle.get().config().number
+
+    @property
+    def references(self):
+        return self.handle.get().references()
+
+    def warm_up(self, uint32_t rows):
+        cdef c.CResult[int64_t]* ran
+        cdef c.CEngine* engine = self.engine.running()
+        with nogil:
+            ran = new c.CResult[int64_t](engine.warm_up(self.handle.get()[0], rows))
+        try:
+            if not ran.ok():
+                raise_status(ran.status())
+            return ran.value()
+        finally:
+            del ran
+
+    def predict_ns(self, uint32_t rows):
+        return self.handle.get().cost().predict(rows)
+
+    def stats(self):
+        cdef c.CStatsSnapshot now
+        with nogil:
+            now = self.handle.get().stats_snapshot()
+        phases = {
+            name: (c.phase_buckets(now, i), now.sum_ns[i]) for i, name in enumerate(_PHASES)
+        }
+        batches = [
+            BatchStats(item.first, item.second.executions, item.second.compute_input_ns,
+                       item.second.compute_infer_ns, item.second.compute_output_ns)
+            for item in now.batches
+        ]
+        return VersionStats(
+            now.requests, now.rows, now.executions,
+            {name: now.failures[i] for i, name in enumerate(_FAILURES)},
+            now.failure_ns,
+            {name: now.releases[i] for i, name in enumerate(_RELEASES)},
+            phases, batches, c.age_of(now.last_inference),
+            now.queue_requests, now.queue_rows, now.in_flight,
+        )
+
+
+cdef class Engine:
+    cdef unique_ptr[c.CEngine] handle
+
+    def __init__(self, *, int executors, size_t max_ports, uint64_t max_queue_rows,
+                 uint64_t max_queue_bytes, uint64_t max_total_queue_bytes,
+                 int64_t inline_budget_ns):
+        cdef c.CEngineOptions options
+        options.executors = executors
+        options.max_ports = max_ports
+        options.max_queue_rows = max_queue_rows
+        options.max_queue_bytes = max_queue_bytes
+        options.max_total_queue_bytes = max_total_queue_bytes
+        options.inline_budget = inline_budget_ns
+        self.handle = make_unique[c.CEngine](options)
+
+    cdef c.CEngine* running(self) except NULL:
+        if self.handle.get() == NULL:
+            raise ValueError("the engine is closed")
+        return self.handle.get()
+
+    def make_version(self, Session session not None, *, str model not None, int64_t number,
+                     bint is_batching, bint has_rows_axis, uint32_t max_rows, bint has_fixed_rows,
+                     int64_t max_delay_ns, uint32_t weight, uint64_t max_queue_rows,
+                     uint64_t max_queue_bytes, bint allow_inline):
+        cdef c.CVersionConfig config
+        config.model = model.encode()
+        config.number = number
+        config.is_batching = is_batching
+        config.has_rows_axis = has_rows_axis
+        config.max_rows = max_rows
+        config.has_fixed_rows = has_fixed_rows
+        config.max_delay = max_delay_ns
+        config.weight = weight
+        config.max_queue_rows = max_queue_rows
+        config.max_queue_bytes = max_queue_bytes
+        config.allow_inline = allow_inline
+        cdef Version version = Version.__new__(Version)
+        version.engine = self
+        version.handle = self.running().make_version(config, session.handle)
+        return version
+
+    def publish(self, models):
+        cdef shared_ptr[c.CModelSet] models_set = make_shared[c.CModelSet]()
+        cdef c.CModelEntry entry
+        cdef c.CUnavailableVersion unavailable
+        cdef Version version
+        cdef c.CEngine* engine = self.running()
+        for name, (ready, not_ready) in models.items():
+            entry = c.CModelEntry()
+            entry.name = name.encode()
+            for version in sorted(ready, key=lambda version: version.number):
+                entry.ready.push_back(version.handle)
+            for number, reason in not_ready:
+                unavailable.number = number
+                unavailable.reason = reason.encode()
+                entry.unavailable.push_back(unavailable)
+            models_set.get().add(move(entry))
+        with nogil:
+            engine.publish(c.as_const_set(models_set))
+
+    @property
+    def backlog_ns(self):
+        return self.running().backlog_ns()
+
+    @property
+    def total_queued_bytes(self):
+        return self.running().total_queued_bytes()
+
+    def close(self):
+        cdef c.CEngine* engine = self.handle.release()
+        with nogil:
+            del engine
+
+
+cdef class RawPort:
+    cdef unique_ptr[c.CRawPort] handle
+    cdef Engine engine  # outlives the port
+
+    def __init__(self, Engine engine not None):
+        self.engine = engine
+        self.handle = make_unique[c.CRawPort](engine.running())
+        if not self.handle.get().is_open():
+            raise CoreError(8, "no port is left; raise max_ports of the engine")
+
+    cdef c.CRawPort* running(self) except NULL:
+        if self.handle.get() == NULL:
+            raise ValueError("the port is closed")
+        return self.handle.get()
+
+    @property
+    def event_fd(self):
+        return self.running().event_fd()
+
+    def submit(self, uint64_t token, bytes request not None, int64_t deadline_ns):
+        cdef c.CRawPort* port = self.running()
+        cdef CByteSpan data = span_of(request)
+        cdef int64_t retry_after = 0
+        cdef int64_t deadline = NEVER if deadline_ns < 0 else deadline_ns
+        cdef CStatus status
+        with nogil:
+            status = port.submit(token, data, deadline, &retry_after)
+        if not status.ok():
+            raise CoreError(
+                <int>status.code(), text_of(status.message()), retry_after)
+
+    def cancel(self, uint64_t token):
+        cdef c.CRawPort* port = self.running()
+        with nogil:
+            port.cancel(token)
+
+    def take(self):
+        cdef vector[c.CRawAnswer] answers
+        cdef c.CRawPort* port = self.running()
+        cdef size_t i
+        cdef const char* reply
+        with nogil:
+            port.take(&answers)
+        result = []
+        for i in range(answers.size()):
+            if answers[i].status.ok():
+                reply = <const char*>answers[i].reply.data()
+                payload = reply[HEADROOM:answers[i].reply.size()]
+            else:
+                payload = text_of(answers[i].status.message())
+            result.append((answers[i].token, <int>answers[i].status.code(), payload))
+        return result
+
+    def close(self):
+        cdef c.CRawPort* port = self.handle.release()
+        with nogil:
+            del port
