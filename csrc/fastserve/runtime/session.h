@@ -20,8 +20,8 @@ namespace fastserve::runtime {
 // lives (sessions share it).
 class Library {
  public:
-  // `path`: the wheel's libonnxruntime.so.*. kFailedPrecondition when it cannot be opened or is older
-  // than the C API version that we call, saying which version was found and needed.
+  // `path`: the wheel's libonnxruntime.so.*. kFailedPrecondition when it cannot be opened or is
+  // older than the C API version that we call, saying which version was found and needed.
   static Result<std::shared_ptr<Library>> open(const std::string& path);
   virtual ~Library() = default;
   virtual std::string version() const = 0;
@@ -37,15 +37,15 @@ struct SessionOptions {
   int intra_op_threads = 1;  // 1: runs on the calling thread alone
   int inter_op_threads = 1;
   bool allow_spinning = false;
-  bool cpu_arena = true;      // default chosen by measurement; the bench is named in session.cc
+  bool cpu_arena = true;  // default chosen by measurement; the bench is named in session.cc
   bool memory_pattern = true;
-  int optimization_level = 99;  // 0 off, 1 basic, 2 extended, 99 all
+  int optimization_level = 99;             // 0 off, 1 basic, 2 extended, 99 all
   std::vector<ProviderOptions> providers;  // tried in order; CPU is always last
   std::vector<std::pair<std::string, std::string>> config_entries;
 };
 
-// An input for one run. BYTES data is in wire form (4-byte little-endian length, bytes, ...), checked
-// by the caller. `data` is aligned to the element size, at least.
+// An input for one run. BYTES data is in wire form (4-byte little-endian length, bytes, ...),
+// checked by the caller. `data` is aligned to the element size, at least.
 struct RunInput {
   ByteSpan data;
   Shape shape;
@@ -72,7 +72,8 @@ class Runner {
   // Runtime's own message; kCancelled after terminate().
   virtual Status run(std::span<const RunInput> inputs, std::span<const bool> wanted,
                      std::span<RunOutput> outputs) = 0;
-  // Thread: any. Makes a run in progress return kCancelled at the next operator; no effect when idle.
+  // Thread: any. Makes a run in progress return kCancelled at the next operator; no effect when
+  // idle.
   virtual void terminate() = 0;
 };
 

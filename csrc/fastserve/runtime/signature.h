@@ -13,8 +13,11 @@ namespace fastserve::runtime {
 struct TensorSpec {
   std::string name;
   DType dtype = DType::kInvalid;
-  Shape shape;                        // kDynamic where the request chooses
-  std::vector<std::string> symbols;   // one per axis; empty for a fixed or unnamed axis
+  Shape shape;                       // kDynamic where the request chooses
+  std::vector<std::string> symbols;  // one per axis; empty for a fixed or unnamed axis
+  // Outputs: may be absent from an answer. Inputs: must be given all the same, since the protocol
+  // has no absent input.
+  bool is_optional = false;
 };
 
 struct Signature {
