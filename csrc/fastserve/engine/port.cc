@@ -108,19 +108,19 @@ Status Port::submit(Request* request, Nanos now, Nanos* retry_after) {
   bench.pending.push_back(request);
   bench.pending_rows += request->rows;
   bench.pending_bytes += request->bytes;
-  request->state = RequestState::kPending;
+  request->is_pending = true;
   return ok_status();
 }
 
 bool Port::cancel(Request* request, Failure why) {
   Version* version = request->version.get();
   bool is_back = false;
-  if (request->state == RequestState::kPending) {
+  if (request->is_pending) {
     Workbench& bench = version->workbench(writer_);
     std::erase(bench.pending, request);
     bench.pending_rows -= request->rows;
     bench.pending_bytes -= request->bytes;
-    request->state = RequestState::kIdle;
+    request->is_pending = false;
     is_back = true;
   } else {
     is_back = engine_->scheduler_->cancel(request, why);
@@ -175,7 +175,7 @@ void Port::run_inline(Version& version) {
       if (cannot_be_met(*lane.head(), version, now)) {
         auto* request = static_cast<Request*>(lane.head());
         lane.remove(request);
-        request->state = RequestState::kIdle;
+        request->is_pending = false;
         complete_expired(request, &stats, now);
         continue;
       }
@@ -187,7 +187,7 @@ void Port::run_inline(Version& version) {
       for (uint32_t i = 0; i < plan.count; ++i) {
         auto* request = static_cast<Request*>(lane.head());
         lane.remove(request);
-        request->state = RequestState::kIdle;
+        request->is_pending = false;
         batch.members.push_back(request);
       }
       batch.rows = plan.rows;
@@ -215,6 +215,7 @@ void Port::flush() {
       run_inline(*version);
       continue;
     }
+    for (Request* request : bench.pending) request->is_pending = false;
     engine_->scheduler_->enqueue(*version, bench.pending);
     bench.pending.clear();
     bench.pending_rows = 0;

@@ -38,9 +38,9 @@ class Completion {
 };
 
 // Filled by the front, then owned by the engine from submit() to complete(). Intrusive in lanes.
-// States: idle -> pending (in the port's sweep) -> queued -> running -> idle; pending -> running
-// when inline. Only the scheduler moves queued and running, under its lock.
-enum class RequestState : uint8_t { kIdle, kPending, kQueued, kRunning };
+// What the scheduler does with it, written under its lock: idle -> queued -> running -> idle. A
+// request that runs on its port's own thread stays idle here.
+enum class RequestState : uint8_t { kIdle, kQueued, kRunning };
 
 struct RunningBatch;
 
@@ -51,6 +51,7 @@ struct Request : batch::LaneEntry {
   // Indices of wanted outputs in reply order; empty = all, in the signature's order.
   std::vector<uint32_t> wanted;
   Completion* completion = nullptr;
+  bool is_pending = false;  // in its port's sweep; the port's thread only
   RequestState state = RequestState::kIdle;
   void* lane = nullptr;           // LaneSlot while queued
   RunningBatch* batch = nullptr;  // while running
@@ -63,6 +64,7 @@ struct Request : batch::LaneEntry {
     version = VersionHandle();
     inputs.clear();
     wanted.clear();
+    is_pending = false;
     state = RequestState::kIdle;
     is_abandoned = false;
     rows = 1;

@@ -29,7 +29,7 @@ class Scheduler {
   // Queued requests complete with kUnavailable; running batches finish first.
   ~Scheduler();
 
-  // Thread: any port's. All of one version; each in state kPending.
+  // Thread: any port's. All of one version.
   void enqueue(Version& version, std::span<Request* const> requests);
   // See Port::cancel.
   bool cancel(Request* request, Failure why);
