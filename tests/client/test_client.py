@@ -28,7 +28,7 @@ from fastserve.errors import (
 )
 
 FAST = RetryPolicy(attempts=4, initial_backoff_seconds=0.001, max_backoff_seconds=0.002)
-TOKEN = "0123456789abcdef"
+TOKEN = "0123456789abcdef"  # noqa: S105 - a secret of nobody
 X = np.array([[1.0, 0.0, 2.0], [0.5, 0.5, 0.5]], np.float32)
 
 

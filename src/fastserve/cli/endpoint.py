@@ -1,0 +1,99 @@
+"""The options that say which server to ask and how, and the client that they make."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from fastserve.client import Client
+
+DEFAULT_ENDPOINT: Final = "127.0.0.1:8001"
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_OPTIONS = (
+    click.option(
+        "--endpoint",
+        metavar="HOST:PORT",
+        envvar="FASTSERVE_ENDPOINT",
+        default=DEFAULT_ENDPOINT,
+        show_default=True,
+        show_envvar=True,
+        help="The server; also unix:PATH.",
+    ),
+    click.option("--token", envvar="FASTSERVE_TOKEN", show_envvar=True, help="The token to send."),
+    click.option("--token-file", type=_FILE, help="Send the first token of this file."),
+    click.option("--tls", is_flag=True, help="Use TLS; trust the system's authorities."),
+    click.option("--tls-ca", type=_FILE, help="Use TLS; trust these authorities, PEM."),
+    click.option("--tls-cert", type=_FILE, help="Show this certificate to the server, PEM."),
+    click.option("--tls-key", type=_FILE, help="The key of --tls-cert, PEM."),
+    click.option("--tls-server-name", default="", help="Expect this name in the certificate."),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=30.0,
+        show_default=True,
+        help="Seconds that each call may take.",
+    ),
+)
+
+
+class Endpoint(NamedTuple):
+    """Where and how to connect, as the command line said it."""
+
+    endpoint: str
+    token: str | None
+    token_file: Path | None
+    tls: bool
+    tls_ca: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    tls_server_name: str
+    timeout: float
+
+    def connect(self) -> "Client":
+        """A client; nothing is sent yet. Errors: InvalidConfig."""
+        from fastserve.client import TLS, Client  # noqa: PLC0415 - grpc and numpy load slowly
+
+        uses_tls = self.tls or self.tls_server_name or self.tls_ca or self.tls_cert or self.tls_key
+        tls = TLS(
+            root_certificates=_read(self.tls_ca),
+            certificate=_read(self.tls_cert),
+            key=_read(self.tls_key),
+            server_name=self.tls_server_name,
+        )
+        return Client(
+            self.endpoint,
+            token=self._find_token(),
+            tls=tls if uses_tls else None,
+            timeout=self.timeout,
+            max_message_bytes=-1,  # what a person asked for on purpose may be large
+        )
+
+    def _find_token(self) -> str | None:
+        if self.token_file is None:
+            return self.token or None
+        if self.token:
+            raise click.UsageError("--token and --token-file are both given; drop one of them")
+        lines = (line.strip() for line in self.token_file.read_text().splitlines())
+        for line in lines:
+            if line and not line.startswith("#"):
+                return line
+        raise click.UsageError(f"token file {str(self.token_file)!r} holds no token")
+
+
+def endpoint_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options; the command takes them as `**options` and calls `take_endpoint`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def take_endpoint(options: dict[str, Any]) -> Endpoint:
+    """Removes the options of this module from `options`."""
+    return Endpoint(**{name: options.pop(name) for name in Endpoint._fields})
+
+
+def _read(path: Path | None) -> bytes | None:
+    return None if path is None else path.read_bytes()

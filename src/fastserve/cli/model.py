@@ -1,0 +1,158 @@
+"""`fastserve model`: what a server holds."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fastserve.cli.command import Command
+from fastserve.cli.endpoint import endpoint_options, take_endpoint
+from fastserve.cli.screen import print_json, print_table, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastserve.client import TensorMetadata
+
+
+@click.group()
+def model() -> None:
+    """Ask a server about its models."""
+
+
+@model.command("list", cls=Command)
+@endpoint_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_models(as_json: bool, **options: Any) -> None:
+    """List every model version with its state, and the reason where it does not answer."""
+    with take_endpoint(options).connect() as client:
+        entries = client.repository_index()
+    if as_json:
+        fields = ("name", "version", "state", "reason")
+        print_json([{name: getattr(entry, name) for name in fields} for entry in entries])
+    elif not entries:
+        click.echo("the repository holds no model")
+    else:
+        print_table(
+            ["MODEL", "VERSION", "STATE", "REASON"],
+            [(entry.name, entry.version, entry.state, entry.reason) for entry in entries],
+            numeric=["VERSION"],
+        )
+
+
+@model.command(cls=Command)
+@click.argument("name", metavar="MODEL")
+@click.option("--version", default="", help="The version to describe; the newest if left out.")
+@endpoint_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def describe(name: str, version: str, as_json: bool, **options: Any) -> None:
+    """Show signature, versions, batching and statistics of MODEL."""
+    with take_endpoint(options).connect() as client:
+        metadata = client.model_metadata(name, version)
+        config = client.model_config(name, version)
+        statistics = client.model_statistics(name, version)
+        states = [entry for entry in client.repository_index() if entry.name == name]
+    batching = _batching(config)
+    if as_json:
+        print_json(
+            {
+                "name": metadata.name,
+                "platform": metadata.platform,
+                "versions": [
+                    {"version": entry.version, "state": entry.state, "reason": entry.reason}
+                    for entry in states
+                ],
+                "inputs": _tensors(metadata.inputs),
+                "outputs": _tensors(metadata.outputs),
+                "properties": metadata.properties,
+                "batching": batching,
+                "statistics": statistics,
+                "config": config,
+            }
+        )
+        return
+    click.echo(f"{printable(metadata.name)} ({printable(metadata.platform)})\n")
+    print_table(
+        ["VERSION", "STATE", "REASON"],
+        [(entry.version, entry.state, entry.reason) for entry in states],
+        numeric=["VERSION"],
+    )
+    click.echo()
+    tensors = [("input", tensor) for tensor in metadata.inputs]
+    tensors += [("output", tensor) for tensor in metadata.outputs]
+    print_table(
+        ["TENSOR", "NAME", "DATATYPE", "SHAPE"],
+        [(kind, each.name, each.datatype, shape_text(each.shape)) for kind, each in tensors],
+    )
+    click.echo(f"\n{printable(_batching_line(batching))}")
+    for key, value in metadata.properties.items():
+        click.echo(f"{printable(key)}: {printable(value)}")
+    if statistics:
+        click.echo()
+        print_table(
+            ["VERSION", "REQUESTS", "FAILED", "ROWS", "EXECUTIONS", "ROWS/EXECUTION",
+             "QUEUE us", "COMPUTE us", "TOTAL us"],
+            [_statistics_row(entry) for entry in statistics],
+            numeric=["VERSION", "REQUESTS", "FAILED", "ROWS", "EXECUTIONS", "ROWS/EXECUTION",
+                     "QUEUE us", "COMPUTE us", "TOTAL us"],
+        )  # fmt: skip
+
+
+def shape_text(shape: "Iterable[int]") -> str:
+    """[-1, 30]; -1 where the request chooses."""
+    return f"[{', '.join(str(dim) for dim in shape)}]"
+
+
+def _tensors(tensors: "Iterable[TensorMetadata]") -> list[dict[str, Any]]:
+    return [
+        {"name": each.name, "datatype": each.datatype, "shape": list(each.shape)}
+        for each in tensors
+    ]
+
+
+def _batching(config: dict[str, Any]) -> dict[str, Any]:
+    """Whether requests share a run, as the configuration says it; the reason is fastserve's own."""
+    settings = config.get("dynamic_batching")
+    parameters = config.get("parameters", {})
+    return {
+        "enabled": settings is not None,
+        "max_rows": config.get("max_batch_size", 0),
+        "max_delay_us": (settings or {}).get("max_queue_delay_microseconds", 0),
+        "reason": parameters.get("batching", {}).get("string_value", ""),
+    }
+
+
+def _batching_line(batching: dict[str, Any]) -> str:
+    # fastserve's reason begins with the decision itself.
+    reason = batching["reason"].removeprefix("on: ").removeprefix("off: ")
+    line = "batching: off"
+    if batching["enabled"]:
+        line = f"batching: on, up to {batching['max_rows']} rows"
+        if batching["max_delay_us"]:
+            line += f", waits up to {batching['max_delay_us']} us"
+    return f"{line}; {reason}" if reason else line
+
+
+def _statistics_row(entry: dict[str, Any]) -> tuple[Any, ...]:
+    stats = entry.get("inference_stats", {})
+    executions = entry["execution_count"]
+    return (
+        entry["version"],
+        _count(stats, "success"),
+        _count(stats, "fail"),
+        entry["inference_count"],
+        executions,
+        f"{entry['inference_count'] / executions:.2f}" if executions else "-",
+        _mean_us(stats, "queue"),
+        _mean_us(stats, "compute_infer"),
+        _mean_us(stats, "success"),
+    )
+
+
+def _count(stats: dict[str, Any], name: str) -> int:
+    return int(stats.get(name, {}).get("count", 0))
+
+
+def _mean_us(stats: dict[str, Any], name: str) -> str:
+    """Mean microseconds of one observation."""
+    duration = stats.get(name, {})
+    return f"{duration['ns'] / duration['count'] / 1000:.0f}" if duration.get("count") else "-"
