@@ -1,7 +1,8 @@
 """Settings of the server and of one model: strict, frozen, grouped by who uses them.
 
-Nothing is corrected in silence. A key that is not known, a value of the wrong type or out of range is
-refused with its path, what was got, what was expected and, for a key, the nearest name that exists.
+Nothing is corrected in silence. A key that is not known, a value of the wrong type or out of range
+is refused with its path, what was got, what was expected and, for a key, the nearest name that
+exists.
 
 Units end the names. Zero means "chosen by the server" where a comment says so.
 """
@@ -18,6 +19,8 @@ import msgspec
 from fastserve.errors import InvalidConfig
 
 _MIB: Final = 1 << 20
+_MAX_PORT: Final = 65_535
+_MAX_SHOWN: Final = 80
 
 Rows = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 Threads = Annotated[int, msgspec.Meta(ge=0, le=1024)]
@@ -26,10 +29,10 @@ Transport = Literal["native", "grpcio"]
 
 
 class _Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+    """Settings of one owner."""
 
 
-class Address(_Group):
+class Address(_Group, frozen=True):
     """Where to listen: a host and a port, or the path of a Unix socket."""
 
     host: str = ""
@@ -61,20 +64,20 @@ def parse_address(text: str) -> Address:
         return Address(unix_path=path)
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
+    if not colon or not host or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > _MAX_PORT:
         raise InvalidConfig(f"address {text!r}: expected HOST:PORT with a port up to 65535")
     return Address(host=host, port=int(port))
 
 
-class ListenSettings(_Group):
-    """Where the server answers, and through which gRPC transport. Loopback unless told otherwise."""
+class ListenSettings(_Group, frozen=True):
+    """Where the server answers, and through which transport. Loopback unless told otherwise."""
 
     grpc: tuple[Address, ...] = (Address(host="127.0.0.1", port=8001),)
     http: Address | None = Address(host="127.0.0.1", port=8002)
     transport: Transport = "native"
 
 
-class SecuritySettings(_Group):
+class SecuritySettings(_Group, frozen=True):
     """Files of TLS and tokens. A client CA asks every client for a certificate (mutual TLS)."""
 
     certificate: Path | None = None
@@ -84,15 +87,15 @@ class SecuritySettings(_Group):
     allow_insecure: bool = False
 
 
-class ThreadSettings(_Group):
+class ThreadSettings(_Group, frozen=True):
     """Numbers of threads; 0: planned from the CPUs that the process may use."""
 
     io_threads: Threads = 0
     executors: Threads = 0
 
 
-class LimitSettings(_Group):
-    """What one client or one model may hold. Queue bounds are per version unless its model.toml differs."""
+class LimitSettings(_Group, frozen=True):
+    """What a client or a model may hold. Queue bounds are per version, model.toml may differ."""
 
     max_message_bytes: Annotated[int, msgspec.Meta(ge=1024, le=(1 << 31) - 1)] = 64 * _MIB
     max_concurrent_streams: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 1024
@@ -108,7 +111,7 @@ class LimitSettings(_Group):
     inline_budget_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 500
 
 
-class Settings(_Group):
+class Settings(_Group, frozen=True):
     """All that `fastserve serve` can be told."""
 
     repository: Path
@@ -120,7 +123,7 @@ class Settings(_Group):
     drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
 
 
-class BatchingConfig(_Group):
+class BatchingConfig(_Group, frozen=True):
     """`[batching]`: whether and how requests share a run. `None` is decided by the server."""
 
     enabled: bool | None = None
@@ -128,21 +131,21 @@ class BatchingConfig(_Group):
     max_delay_us: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
 
 
-class QueueConfig(_Group):
+class QueueConfig(_Group, frozen=True):
     """`[limits]`: this model's queue; 0 takes the server's own."""
 
     max_queue_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
     max_queue_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-class ProviderConfig(_Group):
+class ProviderConfig(_Group, frozen=True):
     """One execution provider of ONNX Runtime and its options."""
 
     name: str
     options: dict[str, str] = {}
 
 
-class RuntimeConfig(_Group):
+class RuntimeConfig(_Group, frozen=True):
     """`[runtime]`: ONNX Runtime's session. `optimization_level` is 0, 1, 2 or 99 (all)."""
 
     intra_op_threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
@@ -156,7 +159,7 @@ class RuntimeConfig(_Group):
     config_entries: dict[str, str] = {}
 
 
-class ModelConfig(_Group):
+class ModelConfig(_Group, frozen=True):
     """`<repo>/<model>/model.toml`. Everything has a default that comes from the graph."""
 
     batching: BatchingConfig = BatchingConfig()
@@ -172,7 +175,7 @@ _Struct = TypeVar("_Struct", bound=_Group)
 
 
 def read_model_config(path: Path) -> ModelConfig:
-    """The configuration in a model.toml. Errors: InvalidConfig with the file, the key and the fix."""
+    """The configuration in a model.toml. Errors: InvalidConfig with file, key and fix."""
     try:
         data = msgspec.toml.decode(path.read_bytes())
     except OSError as error:
@@ -244,8 +247,8 @@ def check_settings(settings: Settings) -> None:
             )
     if listen.http is not None and listen.http.is_public:
         raise InvalidConfig(
-            f"HTTP address {listen.http} can be reached from other machines and has neither TLS nor "
-            "tokens; say --allow-insecure to serve metrics and health there"
+            f"HTTP address {listen.http} can be reached from other machines and has neither TLS "
+            "nor tokens; say --allow-insecure to serve metrics and health there"
         )
 
 
@@ -273,7 +276,7 @@ def read_tokens(path: Path | None) -> tuple[str, ...]:
 
 
 def convert(data: object, kind: type[_Struct], *, source: str) -> _Struct:
-    """`data` as a `kind`, strictly. Errors: InvalidConfig that says where, got, expected, nearest."""
+    """`data` as a `kind`, strictly. Errors: InvalidConfig: where, got, expected, nearest."""
     try:
         return msgspec.convert(data, kind, dec_hook=_decode)
     except msgspec.ValidationError as error:
@@ -339,4 +342,4 @@ def _is_struct(node: msgspec.inspect.Type) -> TypeGuard[msgspec.inspect.StructTy
 
 def _shorten(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

@@ -5,7 +5,12 @@ numbers: nothing here needs gRPC to be installed. `from_status` and `from_core` 
 wire or of the compiled core into the class that stands for it.
 """
 
+# ruff: noqa: N818 - the names say what is wrong; "Error" at the end of each would say nothing more
+
 from typing import ClassVar, Final, Protocol
+
+_SHOWN_BYTES: Final = 128
+_DEL: Final = 0x7F
 
 
 class FastserveError(Exception):
@@ -190,6 +195,14 @@ class _CoreStatus(Protocol):
 
     code: int
     args: tuple[object, ...]
+
+
+def quoted(text: str) -> str:
+    """A caller's text, fit to be repeated: one bounded line, as csrc/fastserve/base/quoted.h."""
+    data = text.encode(errors="replace")
+    shown = data[:_SHOWN_BYTES].decode(errors="replace")
+    line = "".join("?" if c < " " or ord(c) == _DEL else c for c in shown)
+    return f"'{line}...'" if len(data) > _SHOWN_BYTES else f"'{line}'"
 
 
 def from_status(code: int, message: str, *, retry_after_ns: int = 0) -> FastserveError:

@@ -1,0 +1,171 @@
+"""The repository on disk: `<repo>/<model>/<version>/model.onnx`, `<repo>/<model>/model.toml`.
+
+A scan reads names only. What it cannot take is reported with its reason, never skipped in silence
+and never repaired. Nothing outside the repository's folder is ever opened: links may point about
+inside it (as Kubernetes volumes do), links that leave it are refused.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from fastserve.errors import ArtifactCorrupt, InvalidConfig
+
+MODEL_FILE: Final = "model.onnx"
+SETTINGS_FILE: Final = "model.toml"
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,254}")
+_NUMBER = re.compile(r"[1-9][0-9]{0,18}")
+_MAX_NUMBER: Final = (1 << 63) - 1
+
+
+class FoundVersion(msgspec.Struct, frozen=True):
+    """A version's folder. `problem` is empty when there is a model file to load."""
+
+    number: int
+    path: Path
+    problem: str = ""
+
+
+class FoundModel(msgspec.Struct, frozen=True):
+    """A model's folder; versions ascend by number. `problem` is empty when versions were found."""
+
+    name: str
+    folder: Path
+    versions: tuple[FoundVersion, ...]
+    settings: Path | None
+    problem: str = ""
+
+    @property
+    def newest(self) -> FoundVersion | None:
+        return self.versions[-1] if self.versions else None
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """What a repository holds. `problems` are (path inside the repository, reason)."""
+
+    models: tuple[FoundModel, ...]
+    problems: tuple[tuple[str, str], ...]
+
+
+def scan_repository(root: Path) -> Scan:
+    """Models by name, and whatever else lies there with the reason why it is not served.
+
+    Errors: InvalidConfig when the folder itself cannot be read.
+    """
+    real_root = root.resolve()
+    models: list[FoundModel] = []
+    problems: list[tuple[str, str]] = []
+    try:
+        entries = list(_visible(root))
+    except OSError as error:
+        raise InvalidConfig(f"repository {str(root)!r} cannot be read: {error.strerror}") from error
+    for entry in entries:
+        if not entry.is_dir():
+            if entry.is_symlink():
+                problems.append((entry.name, "is a link to nothing that could be a model's folder"))
+            continue
+        problem = _name_problem(entry, real_root)
+        if problem:
+            problems.append((entry.name, problem))
+            continue
+        models.append(_scan_model(entry, real_root, problems))
+    return Scan(models=tuple(models), problems=tuple(problems))
+
+
+def read_model_file(path: Path, root: Path, max_bytes: int) -> bytes:
+    """The whole file, read once; what is checked is what is loaded.
+
+    Errors: ArtifactCorrupt when it is not a regular file inside `root`, is empty, larger than
+    `max_bytes`, or changes while it is read. Never blocks on a pipe or a device.
+    """
+    name = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        raise ArtifactCorrupt(f"{name}: cannot be opened: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise ArtifactCorrupt(f"{name}: is not a regular file")
+        # The place of what was really opened: a link that is swapped after the scan changes
+        # nothing.
+        opened = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if not opened.is_relative_to(root.resolve()):
+            raise ArtifactCorrupt(f"{name}: leads out of the repository")
+        if status.st_size == 0:
+            raise ArtifactCorrupt(f"{name}: is empty")
+        if status.st_size > max_bytes:
+            raise ArtifactCorrupt(
+                f"{name}: has {status.st_size} bytes, more than the limit of {max_bytes}"
+            )
+        data = file.readall()
+        if len(data) != status.st_size:
+            raise ArtifactCorrupt(
+                f"{name}: changed while it was read ({status.st_size} bytes, then {len(data)}); "
+                "copy into a hidden folder first, then rename"
+            )
+    return data
+
+
+def _scan_model(folder: Path, root: Path, problems: list[tuple[str, str]]) -> FoundModel:
+    versions: list[FoundVersion] = []
+    settings = folder / SETTINGS_FILE
+    try:
+        entries = list(_visible(folder))
+    except OSError as error:
+        return FoundModel(folder.name, folder, (), None, f"cannot be read: {error.strerror}")
+    for entry in entries:
+        place = f"{folder.name}/{entry.name}"
+        if not entry.is_dir():
+            if entry.name == MODEL_FILE:
+                problems.append((place, f"lies beside the versions: move it to 1/{MODEL_FILE}"))
+            continue
+        if not _NUMBER.fullmatch(entry.name) or int(entry.name) > _MAX_NUMBER:
+            if entry.name.isdigit() or entry.name.startswith("-"):
+                problems.append(
+                    (place, "is not a version: expected a positive integer without zeros in front")
+                )
+            continue
+        versions.append(_scan_version(entry, root))
+    problem = "" if versions else f"has no version: expected a folder such as 1/{MODEL_FILE}"
+    return FoundModel(
+        name=folder.name,
+        folder=folder,
+        versions=tuple(sorted(versions, key=lambda version: version.number)),
+        settings=settings if settings.exists() else None,
+        problem=problem,
+    )
+
+
+def _scan_version(folder: Path, root: Path) -> FoundVersion:
+    path = folder / MODEL_FILE
+    problem = ""
+    if not path.exists():
+        problem = f"has no {MODEL_FILE}"
+    elif not path.resolve().is_relative_to(root):
+        problem = "leads out of the repository"
+    elif not path.is_file():
+        problem = f"{MODEL_FILE} is not a regular file"
+    return FoundVersion(number=int(folder.name), path=path, problem=problem)
+
+
+def _name_problem(entry: Path, root: Path) -> str:
+    if not _NAME.fullmatch(entry.name):
+        return (
+            "is not a model name: expected letters, digits, '_', '.' and '-', "
+            "at most 255, the first a letter, a digit or '_'"
+        )
+    if not entry.resolve().is_relative_to(root):
+        return "leads out of the repository"
+    return ""
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    """Entries by name. Hidden ones are somebody's work in progress and not ours to judge."""
+    return iter(sorted(path for path in folder.iterdir() if not path.name.startswith(".")))

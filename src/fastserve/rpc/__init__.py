@@ -1,0 +1,1 @@
+"""The control plane's RPCs, written once and served on both transports."""

@@ -1,0 +1,44 @@
+"""One call as a handler sees it, whatever carries it."""
+
+import abc
+import time
+from typing import Final
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+NO_DEADLINE: Final = -1
+
+
+class CallContext(abc.ABC):
+    """Thread: the event loop's. A cancelled or overdue call cancels the handler's task."""
+
+    def __init__(self, path: str, peer: str, deadline_ns: int, metadata: Metadata) -> None:
+        self.path = path
+        # For logs only: "ipv4:127.0.0.1:5000" and the like.
+        self.peer = peer
+        # On time.monotonic_ns()'s clock; NO_DEADLINE when the caller set none.
+        self.deadline_ns = deadline_ns
+        # As received: keys in lower case, bytes for "-bin" keys.
+        self.metadata = metadata
+        self.trailers: list[tuple[str, str | bytes]] = []
+
+    def header(self, key: str) -> str:
+        """The first value of a text key, empty when there is none."""
+        for name, value in self.metadata:
+            if name == key and isinstance(value, str):
+                return value
+        return ""
+
+    def remaining_seconds(self) -> float | None:
+        """Until the deadline; None when there is none."""
+        if self.deadline_ns == NO_DEADLINE:
+            return None
+        return max(0.0, (self.deadline_ns - time.monotonic_ns()) / 1e9)
+
+    def add_trailer(self, key: str, value: str | bytes) -> None:
+        """Goes out with the status."""
+        self.trailers.append((key, value))
+
+    @abc.abstractmethod
+    async def send_initial_metadata(self, metadata: Metadata) -> None:
+        """At most once, before the first message."""

@@ -1,0 +1,70 @@
+"""Runs one call: bytes in, handler, bytes out, status. The same for every transport."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
+
+from google.protobuf.message import DecodeError
+
+from fastserve.errors import InvalidTensor, Unsupported
+from fastserve.rpc.context import CallContext
+from fastserve.rpc.error_map import WireStatus, to_status
+from fastserve.rpc.method_table import (
+    BidiStreaming,
+    ClientStreaming,
+    Method,
+    ServerStreaming,
+    Unary,
+)
+
+
+async def invoke(
+    method: Method,
+    requests: AsyncIterator[bytes],
+    send: Callable[[bytes], Awaitable[None]],
+    context: CallContext,
+) -> WireStatus:
+    """The call's status, after everything that the handler had to say was sent.
+
+    `send` returns when the peer may be sent more. Errors: asyncio.CancelledError alone, when the
+    task that runs this is cancelled; anything else is mapped.
+    """
+    try:
+        if method.is_client_streaming:
+            argument: Any = _decoded(method, requests)
+        else:
+            argument = await _single(method, requests)
+        if method.is_server_streaming:
+            stream = cast("ServerStreaming | BidiStreaming", method.handler)(argument, context)
+            async for message in stream:
+                await send(method.encode(message))
+        else:
+            unary = cast("Unary | ClientStreaming", method.handler)
+            await send(method.encode(await unary(argument, context)))
+    except Exception as error:  # noqa: BLE001 - the one place where every error gets its status
+        return to_status(error, context)
+    return WireStatus(trailers=tuple(context.trailers))
+
+
+async def _single(method: Method, requests: AsyncIterator[bytes]) -> Any:
+    received: list[bytes] = []
+    rpc = method.path.rpartition("/")[2]
+    async for data in requests:
+        received.append(data)
+        if len(received) > 1:
+            raise Unsupported(f"{rpc} takes one request message and got a second one")
+    if not received:
+        raise Unsupported(f"{rpc} takes one request message and got none")
+    return _decode(method, received[0])
+
+
+async def _decoded(method: Method, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async for data in requests:
+        yield _decode(method, data)
+
+
+def _decode(method: Method, data: bytes) -> Any:
+    try:
+        return method.decode(data)
+    except DecodeError as error:
+        name = method.request_type.DESCRIPTOR.full_name
+        raise InvalidTensor(f"{len(data)} bytes that are not a valid {name} message") from error

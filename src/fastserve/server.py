@@ -1,0 +1,273 @@
+"""The composition root: builds the server from its settings, starts it, drains it, stops it.
+
+No rule of the product lives here. Order matters twice. At the start models load in threads while
+the rest of the server is still being imported, and ports open before models are ready, so that
+health checks are answered from the first moment. At the end what feeds the engine stops before the
+engine.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import uvloop
+
+from fastserve import __version__
+from fastserve._core import core
+from fastserve.config import Address, Settings, check_settings, read_tokens
+from fastserve.errors import FastserveError, InvalidConfig
+from fastserve.models.catalog import Catalog, State, VersionRecord
+from fastserve.models.loader import LoadedVersion, Loader, find_runtime_library, open_library
+from fastserve.models.readiness import Readiness
+from fastserve.models.repository import scan_repository
+from fastserve.models.threads import ThreadPlan, plan_threads, read_cpu_budget
+from fastserve.observe.logs import configure_logs, get_logger
+from fastserve.rpc.transport import Served, Transport, open_transport
+
+if TYPE_CHECKING:
+    from fastserve.http.side_port import SidePort
+    from fastserve.observe.metrics import MetricsPage
+
+EXIT_DRAINED: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_BAD_SETTINGS: Final = 2
+
+# Ports of the engine beside those of the io threads: the control plane's own.
+_CONTROL_PORTS: Final = 2
+
+_log = get_logger("server")
+
+
+def run(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT, then drains. Returns the process's exit code.
+
+    0: drained, every accepted call was answered. 1: could not start, or calls were cut off at the
+    end of the drain. 2: the settings were refused.
+    """
+    configure_logs()
+    try:
+        check_settings(settings)
+        tokens = read_tokens(settings.security.token_file)
+    except InvalidConfig as error:
+        _log.error("settings refused", reason=error.message)
+        return EXIT_BAD_SETTINGS
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(Server(settings, tokens).serve())
+        except InvalidConfig as error:
+            _log.error("settings refused", reason=error.message)
+            return EXIT_BAD_SETTINGS
+        except (FastserveError, core.CoreError, OSError) as error:
+            _log.error("start failed", reason=str(error))
+            return EXIT_FAILED
+
+
+class Server:
+    """One server process. Thread: the event loop's."""
+
+    def __init__(self, settings: Settings, tokens: tuple[str, ...]) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._threads = plan_threads(
+            read_cpu_budget(),
+            io_threads=settings.threads.io_threads,
+            executors=settings.threads.executors,
+        )
+        limits = settings.limits
+        self._engine = core.Engine(
+            executors=self._threads.executors,
+            max_ports=self._threads.io_threads + _CONTROL_PORTS,
+            max_queue_rows=limits.max_queue_rows,
+            max_queue_bytes=limits.max_queue_bytes,
+            max_total_queue_bytes=limits.max_total_queue_bytes,
+            inline_budget_ns=limits.inline_budget_us * 1000,
+        )
+        scan = scan_repository(settings.repository)
+        for place, problem in scan.problems:
+            _log.warning("not served", place=place, reason=problem)
+        self._catalog = Catalog(scan, self._engine)
+        self._readiness = Readiness(self._catalog)
+        self._transport: Transport | None = None
+        self._side_port: SidePort | None = None
+        self._page: MetricsPage | None = None
+
+    async def serve(self) -> int:
+        """Until a signal; the exit code."""
+        stop = _signals()
+        library = open_library(find_runtime_library())
+        loader = Loader(self._engine, library, self._settings.repository, self._settings.limits)
+        loading = asyncio.create_task(
+            self._catalog.load_newest(loader, self._threads.cpus, _log_loaded), name="load"
+        )
+        try:
+            self._transport = open_transport(
+                self._settings,
+                Served(self._engine, self._catalog, self._readiness),
+                io_threads=self._threads.io_threads,
+                tokens=self._tokens,
+            )
+            grpc = await self._transport.start()
+            http = self._start_side_port()
+            stopping = asyncio.create_task(stop.get(), name="wait for a signal")
+            await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not stopping.done():
+                await loading
+                self._log_ready(grpc, http, library.version)
+            name = await stopping
+            return await self._drain(name, stop)
+        finally:
+            loading.cancel()
+            await self._stop()
+
+    def _start_side_port(self) -> Address | None:
+        """Binds first, so that a bad address is known, and imports the server of it after."""
+        address = self._settings.listen.http
+        if address is None:
+            return None
+        bound = _bind(address)
+        from fastserve.http.side_port import SidePort  # noqa: PLC0415 - slow to import
+
+        self._side_port = SidePort(bound, self._readiness, self._metrics_page)
+        self._side_port.start()
+        if address.unix_path:
+            return address
+        return Address(host=address.host, port=bound.getsockname()[1])
+
+    def _metrics_page(self) -> "MetricsPage":
+        if self._page is None:
+            from fastserve.observe.metrics import MetricsPage  # noqa: PLC0415 - slow to import
+
+            self._page = MetricsPage(self, __version__)
+        return self._page
+
+    def _log_ready(self, grpc: list[Address], http: Address | None, runtime_version: str) -> None:
+        plan: ThreadPlan = self._threads
+        _log.info(
+            "ready",
+            grpc=str(grpc[0]),
+            grpc_all=[str(address) for address in grpc],
+            http=None if http is None else str(http),
+            transport=self._settings.listen.transport,
+            version=__version__,
+            onnxruntime=runtime_version,
+            models=len(self._catalog.ready_versions),
+            not_ready=self._catalog.unready(),
+            io_threads=plan.io_threads,
+            executors=plan.executors,
+            cpus=plan.reason,
+            start_ms=round(_milliseconds_since_process_start(), 1),
+        )
+
+    async def _drain(self, signal_name: str, stop: "asyncio.Queue[str]") -> int:
+        """Lets calls in flight finish. A second signal, or the end of the time, cuts them off."""
+        seconds = self._settings.drain_seconds
+        _log.info("draining", signal=signal_name, seconds=seconds)
+        self._readiness.start_drain()
+        if self._transport is None:
+            return EXIT_DRAINED
+        draining = asyncio.create_task(self._transport.drain(seconds), name="drain")
+        again = asyncio.create_task(stop.get(), name="wait for a second signal")
+        await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
+        left = self._transport.open_calls
+        is_clean = draining.done() and draining.result()
+        for task in (draining, again):
+            task.cancel()
+        _log.info("drained" if is_clean else "drain cut off", open_calls=left)
+        return EXIT_DRAINED if is_clean else EXIT_FAILED
+
+    async def _stop(self) -> None:
+        if self._side_port is not None:
+            await self._side_port.stop()
+        if self._transport is not None:
+            await self._transport.stop()
+        self._engine.close()
+
+    # What the metrics page asks (fastserve.observe.metrics.ServerFigures).
+
+    def versions(self) -> Iterable[LoadedVersion]:
+        return self._catalog.ready_versions
+
+    def states(self) -> Iterable[tuple[str, str, bool]]:
+        return [
+            (record.model, str(record.number), record.state is State.READY)
+            for model in self._catalog.models
+            for record in model.versions.values()
+            if record.state is not State.UNLOADED
+        ]
+
+    def gauges(self) -> Mapping[str, tuple[str, float]]:
+        transport = self._transport
+        calls = 0 if transport is None else transport.open_calls
+        connections = 0 if transport is None else transport.open_connections
+        return {
+            "fastserve_ready": ("1 when ready for traffic", float(self._readiness.is_ready())),
+            "fastserve_open_calls": ("gRPC calls in flight", calls),
+            "fastserve_open_connections": ("gRPC connections (native transport)", connections),
+            "fastserve_backlog_seconds": (
+                "Predicted time to run what is queued",
+                self._engine.backlog_ns / 1e9,
+            ),
+            "fastserve_queue_bytes": (
+                "Bytes queued over all models",
+                self._engine.total_queued_bytes,
+            ),
+        }
+
+
+def _log_loaded(record: VersionRecord) -> None:
+    loaded = record.loaded
+    if loaded is None:
+        _log.error("load failed", model=record.model, version=record.number, reason=record.reason)
+        return
+    _log.info(
+        "loaded",
+        model=record.model,
+        version=record.number,
+        batching=loaded.batching.reason,
+        max_rows=loaded.max_rows,
+        max_rows_reason=loaded.rows.reason,
+        warmup_problem=loaded.warmup_problem or None,
+        milliseconds=round(loaded.load_seconds * 1000, 1),
+        file_bytes=loaded.file_bytes,
+    )
+
+
+def _signals() -> "asyncio.Queue[str]":
+    """Names of the stop signals as they come."""
+    names: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, names.put_nowait, signal.Signals(number).name)
+    return names
+
+
+def _bind(address: Address) -> socket.socket:
+    """Errors: OSError with the address."""
+    if address.unix_path:
+        bound = socket.socket(socket.AF_UNIX)
+        target: str | tuple[str, int] = address.unix_path
+    else:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        bound = socket.socket(family)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        target = (address.host, address.port)
+    try:
+        bound.bind(target)
+        bound.listen(128)
+    except OSError as error:
+        bound.close()
+        raise OSError(f"cannot listen on {address}: {error.strerror or error}") from error
+    return bound
+
+
+def _milliseconds_since_process_start() -> float:
+    """Since the kernel started the process; its clock ticks every 10 ms."""
+    # Fields after the name, which may hold spaces; starttime is field 22 of proc(5).
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return (time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1000
