@@ -115,8 +115,8 @@ def conv() -> bytes:
         helper.make_node("Gemm", ["flat", "head", "head_bias"], ["scores"]),
         helper.make_node("Softmax", ["scores"], ["probabilities"], axis=1),
     ]
-    output = ("probabilities", ["rows", 10])
-    return _serialize("conv", nodes, weights, ["rows", 3, 112, 112], output)
+    shape: Shape = ["rows", 3, 112, 112]
+    return _serialize("conv", nodes, weights, shape, ("probabilities", ["rows", 10]))
 
 
 def gap() -> bytes:

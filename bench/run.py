@@ -1,0 +1,335 @@
+"""The table of speed and memory: `make bench`.
+
+Each figure is a ratio inside one run: its two sides are measured in turn, A B A B ..., at least
+five times, and the median of the ratios is quoted with the smallest and the largest. The server is
+pinned to one core and the client to the other. Absolute numbers swing with the machine, ratios far
+less.
+
+    python bench/run.py [--only NAME ...] [--repeats N] [--seconds S] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import h2load
+import payload
+from children import SERVER_CORE, Fastserve, Nghttpd
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HERE = Path(__file__).resolve().parent
+IMAGE_SHAPE = (1, 3, 224, 224)
+IMAGE_BYTES = 4 * 3 * 224 * 224
+FEATURES = (1, 30)
+PACED_RATE = 2_000
+PACED_SECONDS = 6.0
+
+
+@dataclass
+class Figure:
+    """One row of the table."""
+
+    name: str
+    what: str
+    values: list[float]
+    goal: float | None = None
+    at_least: bool = True  # the goal is a lower bound
+    detail: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def median(self) -> float:
+        """Returns the middle value."""
+        return statistics.median(self.values)
+
+    @property
+    def is_met(self) -> bool | None:
+        """Tells whether the goal is reached; None when there is none."""
+        if self.goal is None:
+            return None
+        return self.median >= self.goal if self.at_least else self.median <= self.goal
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every figure needs."""
+
+    repository: Path
+    folder: Path
+    repeats: int
+    seconds: float
+
+    def log(self, name: str) -> Path:
+        """Returns where a child's output goes."""
+        return self.folder / f"{name}.log"
+
+    def only(self, *models: str) -> Path:
+        """Returns a repository that holds these models and nothing else."""
+        chosen = self.folder / "-".join(models)
+        chosen.mkdir(exist_ok=True)
+        for model in models:
+            link = chosen / model
+            if not link.exists():
+                subprocess.run(["cp", "-r", str(self.repository / model), str(link)], check=True)
+        return chosen
+
+    def body(self, model: str, shape: tuple[int, ...]) -> Path:
+        """Returns a file with the request's bytes."""
+        return payload.write(self.folder / f"{model}-{shape[0]}.body", model, shape)
+
+    def partner(self, *arguments: object) -> float:
+        """Runs bench/partners.py on the server's core and returns its number."""
+        command = ["taskset", "-c", SERVER_CORE, sys.executable, str(HERE / "partners.py")]
+        command += [str(argument) for argument in arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    def model(self, name: str) -> Path:
+        """Returns the path of a model's file."""
+        return self.repository / name / "1" / "model.onnx"
+
+
+def small_requests(setting: Setting) -> list[Figure]:
+    """Small model at four depths against a server of static files."""
+    figures = []
+    body = setting.body("mlp", FEATURES)
+    goals = {(4, 64): 0.6, (4, 1): 0.5, (64, 1): 0.5, (256, 1): 0.5}
+    with (
+        Fastserve(setting.only("mlp"), setting.log("fastserve")) as ours,
+        Nghttpd(setting.folder / "static", setting.log("nghttpd")) as theirs,
+    ):
+        for (connections, in_flight), goal in goals.items():
+            rates = []
+            for _ in range(setting.repeats):
+                depth = {"connections": connections, "in_flight": in_flight}
+                mine = h2load.run(ours.url(), body=body, seconds=setting.seconds, **depth)
+                other = h2load.run(theirs.url(), seconds=setting.seconds, **depth)
+                rates.append((mine.requests_per_second, other.requests_per_second))
+            figures.append(
+                Figure(
+                    f"mlp {connections} x {in_flight}",
+                    "requests/s against nghttpd's 90-byte file",
+                    [mine / other for mine, other in rates],
+                    goal,
+                    detail={
+                        "fastserve_rps": statistics.median(mine for mine, _ in rates),
+                        "nghttpd_rps": statistics.median(other for _, other in rates),
+                    },
+                )
+            )
+    return figures
+
+
+def one_in_flight(setting: Setting) -> list[Figure]:
+    """One call at a time: what the server adds to the model's own time."""
+    body = setting.body("mlp", FEATURES)
+    values, mine_us, other_us, runtime_us = [], [], [], []
+    with (
+        Fastserve(setting.only("mlp"), setting.log("fastserve")) as ours,
+        Nghttpd(setting.folder / "static", setting.log("nghttpd")) as theirs,
+    ):
+        for _ in range(setting.repeats):
+            alone = setting.partner("once", setting.model("mlp"), 1, 0.5)
+            once = {"connections": 1, "requests": 4_000, "log": True}
+            mine = h2load.run(ours.url(), body=body, **once).percentile(0.5)
+            other = h2load.run(theirs.url(), **once).percentile(0.5)
+            values.append((mine - alone) / other)
+            mine_us.append(mine)
+            other_us.append(other)
+            runtime_us.append(alone)
+    detail = {
+        "fastserve_p50_us": statistics.median(mine_us),
+        "runtime_us": statistics.median(runtime_us),
+        "nghttpd_p50_us": statistics.median(other_us),
+    }
+    what = "(p50 - ONNX Runtime's own time) against nghttpd's p50"
+    return [Figure("mlp 1 x 1", what, values, 1.5, at_least=False, detail=detail)]
+
+
+def busy_python(setting: Setting) -> list[Figure]:
+    """Tail latency beside a Python thread that never stops computing; server on both cores."""
+    body = setting.body("mlp", FEATURES)
+    calm_us, busy_us = [], []
+    program = (str(HERE / "busy_server.py"),)
+    repository = setting.only("mlp")
+    with (
+        Fastserve(repository, setting.log("calm"), cores="0,1") as calm,
+        Fastserve(repository, setting.log("busy"), cores="0,1", program=program) as busy,
+    ):
+        paced = {
+            "connections": 4,
+            "requests_per_second": PACED_RATE,
+            "seconds": PACED_SECONDS,
+            "log": True,
+        }
+        for _ in range(setting.repeats):
+            # The busy server is stopped while the calm one is measured, or its thread would take
+            # a core from it.
+            busy.process.send_signal(signal.SIGSTOP)
+            calm_us.append(h2load.run(calm.url(), body=body, **paced).percentile(0.999))
+            busy.process.send_signal(signal.SIGCONT)
+            busy_us.append(h2load.run(busy.url(), body=body, **paced).percentile(0.999))
+    detail = {
+        "calm_p999_us": statistics.median(calm_us),
+        "busy_p999_us": statistics.median(busy_us),
+    }
+    values = [busy / calm for busy, calm in zip(busy_us, calm_us, strict=True)]
+    what = f"p99.9 at {PACED_RATE} requests/s, with against without"
+    return [Figure("busy Python thread", what, values, 1.3, at_least=False, detail=detail)]
+
+
+def rows_against_runtime(
+    setting: Setting, model: str, rows: int, in_flight: int, goal: float
+) -> Figure:
+    """Rows per second in a closed loop against ONNX Runtime alone in a loop."""
+    shape = (rows, *(IMAGE_SHAPE[1:] if model == "conv" else FEATURES[1:]))
+    body = setting.body(model, shape)
+    pairs = []
+    with Fastserve(setting.only(model), setting.log(model)) as ours:
+        for _ in range(setting.repeats):
+            seconds = max(setting.seconds, 4.0) if model == "conv" else setting.seconds
+            alone = setting.partner("runtime", setting.model(model), rows, seconds)
+            load = {"connections": 4, "in_flight": in_flight, "seconds": seconds}
+            mine = h2load.run(ours.url(), body=body, **load).requests_per_second * rows
+            pairs.append((mine, alone))
+    detail = {
+        "fastserve_rows_per_s": statistics.median(mine for mine, _ in pairs),
+        "runtime_rows_per_s": statistics.median(alone for _, alone in pairs),
+    }
+    what = f"rows/s at 4 x {in_flight} requests of {rows} row(s) against ONNX Runtime alone"
+    return Figure(model, what, [mine / alone for mine, alone in pairs], goal, detail=detail)
+
+
+def convolution(setting: Setting) -> list[Figure]:
+    """A model that computes for tens of milliseconds: the server must not be in its way."""
+    return [rows_against_runtime(setting, "conv", 1, 1, 0.98)]
+
+
+def trees(setting: Setting) -> list[Figure]:
+    """Boosted trees: many small requests, and requests that bring their own batch."""
+    mlp, gbt = setting.body("mlp", FEATURES), setting.body("gbt", FEATURES)
+    pairs = []
+    with Fastserve(setting.only("mlp", "gbt"), setting.log("trees")) as ours:
+        for _ in range(setting.repeats):
+            depth = {"connections": 4, "in_flight": 64, "seconds": setting.seconds}
+            of_trees = h2load.run(ours.url(), body=gbt, **depth).requests_per_second
+            of_mlp = h2load.run(ours.url(), body=mlp, **depth).requests_per_second
+            pairs.append((of_trees, of_mlp))
+    detail = {
+        "gbt_rps": statistics.median(mine for mine, _ in pairs),
+        "mlp_rps": statistics.median(other for _, other in pairs),
+    }
+    values = [mine / other for mine, other in pairs]
+    report = Figure("gbt 4 x 64", "requests/s against mlp at the same depth", values, detail=detail)
+    return [report, rows_against_runtime(setting, "gbt", 64, 4, 0.8)]
+
+
+def large_tensors(setting: Setting) -> list[Figure]:
+    """Images of 602 KB into a model that hardly computes."""
+    body = setting.body("gap", IMAGE_SHAPE)
+    pairs = []
+    with Fastserve(setting.only("gap"), setting.log("gap")) as ours:
+        for _ in range(setting.repeats):
+            copy = setting.partner("copy", IMAGE_BYTES, setting.seconds)
+            load = {"connections": 2, "in_flight": 4, "seconds": setting.seconds}
+            rate = h2load.run(ours.url(), body=body, **load).requests_per_second
+            pairs.append((rate * IMAGE_BYTES / 1e6, copy))
+    detail = {
+        "fastserve_mb_per_s": statistics.median(mine for mine, _ in pairs),
+        "tcp_copy_mb_per_s": statistics.median(copy for _, copy in pairs),
+    }
+    what = "MB/s of 602 KB images against a plain loopback copy"
+    return [Figure("gap", what, [mine / copy for mine, copy in pairs], 0.35, detail=detail)]
+
+
+def memory_and_start(setting: Setting) -> list[Figure]:
+    """One small model: resident memory once it answered, and the time to that answer."""
+    request = payload.message("mlp", FEATURES)
+    megabytes, seconds = [], []
+    for _ in range(setting.repeats):
+        with Fastserve(setting.only("mlp"), setting.log("start"), cores="0,1") as ours:
+            with grpc.insecure_channel(ours.grpc) as channel:
+                infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+                infer(request, timeout=5)
+            seconds.append(time.monotonic() - ours.started)
+            megabytes.append(ours.resident_bytes() / 1e6)
+    return [
+        Figure("resident memory", "MB after a 10 KB model answered", megabytes, 80, at_least=False),
+        Figure("start", "s from process start to first answer", seconds, 0.5, at_least=False),
+    ]
+
+
+FIGURES: dict[str, Callable[[Setting], list[Figure]]] = {
+    "small": small_requests,
+    "one": one_in_flight,
+    "busy": busy_python,
+    "conv": convolution,
+    "large": large_tensors,
+    "trees": trees,
+    "start": memory_and_start,
+}
+
+
+def show(figures: list[Figure]) -> None:
+    """Prints the table."""
+    table = Table(title="fastserve: measured beside a partner in the same run")
+    for heading in ("figure", "what", "median", "range", "goal", "met"):
+        table.add_column(heading)
+    for figure in figures:
+        sign = ">=" if figure.at_least else "<="
+        verdict = {True: "yes", False: "NO", None: ""}[figure.is_met]
+        table.add_row(
+            figure.name,
+            figure.what,
+            f"{figure.median:.3g}",
+            f"{min(figure.values):.3g} - {max(figure.values):.3g}",
+            "report" if figure.goal is None else f"{sign} {figure.goal:g}",
+            verdict,
+        )
+    console = Console(width=132)
+    console.print(table)
+    for figure in figures:
+        if figure.detail:
+            parts = ", ".join(f"{key} {value:,.0f}" for key, value in figure.detail.items())
+            console.print(f"{figure.name}: {parts}")
+
+
+def main() -> None:
+    """Measures what is asked for and prints it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=sorted(FIGURES), default=list(FIGURES))
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    repository = HERE.parent / "build" / "bench-models"
+    if not (repository / "gap").exists():
+        build = HERE / "models" / "build.py"
+        subprocess.run([sys.executable, str(build), str(repository)], check=True)
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="fastserve-bench-") as folder:
+        setting = Setting(repository, Path(folder), arguments.repeats, arguments.seconds)
+        for name in arguments.only:
+            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            figures += FIGURES[name](setting)
+    show(figures)
+    if arguments.json:
+        arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=1))
+
+
+if __name__ == "__main__":
+    main()
