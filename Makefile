@@ -98,7 +98,7 @@ lint-types: build-dev
 	@$(BIN)/mypy
 
 lint-cython: build-dev
-	@$(BIN)/cython-lint src/fastserve/_core
+	@PATH="$(abspath $(BIN)):$$PATH" cython-lint src/fastserve/_core
 
 lint-cpp: build-dev
 	@git ls-files --cached --others --exclude-standard 'csrc/*.h' 'csrc/*.cc' \

@@ -80,7 +80,7 @@ class ServerProcess:
             if record is None:
                 self.process.wait(STOP_SECONDS)
                 raise AssertionError(
-                    f"the server ended with {self.process.returncode} before {event!r}\n{self.said()}"
+                    f"exit status {self.process.returncode} before {event!r}\n{self.said()}"
                 )
             if record.get("event") == event:
                 return record
@@ -96,7 +96,9 @@ class ServerProcess:
             code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"still runs {STOP_SECONDS} s after SIGTERM\n{self.said()}") from None
+            raise AssertionError(
+                f"still runs {STOP_SECONDS} s after SIGTERM\n{self.said()}"
+            ) from None
         self._close()
         assert code == expected, f"exit status {code}, expected {expected}\n{self.said()}"
 
@@ -149,7 +151,7 @@ class DemoModels:
 
 
 def built_once(name, program, sources):
-    """Runs `program FOLDER` once for each state of its sources; a half-built folder never counts."""
+    """Runs `program FOLDER` once for each state of its sources; half a folder never counts."""
     digest = hashlib.sha256(sys.version.encode())
     for source in sorted(sources):
         digest.update(source.read_bytes())
@@ -157,7 +159,10 @@ def built_once(name, program, sources):
     if not folder.exists():
         partial = folder.with_name(f"{folder.name}.{os.getpid()}")
         done = subprocess.run(
-            [sys.executable, str(program), str(partial)], capture_output=True, text=True, check=False
+            [sys.executable, str(program), str(partial)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         partial.rename(folder)

@@ -1,7 +1,7 @@
 """A small convolutional net for 8x8 images, trained with numpy and written as an ONNX graph.
 
-conv 3x3, 16 channels - relu - max pool 2x2 - dense 10 - softmax: 2.7 thousand weights, trained by Adam
-in about two seconds on one core.
+conv 3x3, 16 channels - relu - max pool 2x2 - dense 10 - softmax: 2.7 thousand weights, trained by
+Adam in about two seconds on one core.
 """
 
 from __future__ import annotations
@@ -125,9 +125,7 @@ class ConvNet:
                 for name, value in weights.items()
             ],
         )
-        model = helper.make_model(
-            graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)]
-        )
+        model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 17)])
         checker.check_model(model, full_check=True)
         return model.SerializeToString()
 

@@ -27,7 +27,7 @@ LONGEST = 600
 
 
 def read() -> list[tuple[str, str]]:
-    """Returns (text, topic) rows, sorted, each text once: lower case, single spaces, 40-600 long."""
+    """Returns (text, topic) rows, sorted, each text once, lower case, with single spaces."""
     rows: dict[str, str] = {}
     for topic, packages in TOPICS.items():
         for package in packages:

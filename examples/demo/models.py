@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 SEED = 7
 # The newest opset of the `ai.onnx` domain that skl2onnx 1.18 and ONNX Runtime 1.27 both know.
 OPSET = 18
+TOKENS = "[a-z_]+"
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def docstring_topics() -> DemoModel:
         # The exported tokenizer knows this pattern exactly; scikit-learn's default, with its word
         # boundaries, it does not. The rows are lower case already: lowering in the graph would
         # need a locale that not every machine has.
-        TfidfVectorizer(token_pattern="[a-z_]+", lowercase=False, min_df=2),
+        TfidfVectorizer(token_pattern=TOKENS, lowercase=False, min_df=2),
         LogisticRegression(C=20, max_iter=2000, random_state=SEED),
     )
     fitted.fit(seen, seen_labels)
@@ -137,7 +138,7 @@ def build(folder: Path) -> list[DemoModel]:
         # Text as fixed-width unicode: an object array would need pickle.
         columns = {model.input_name: model.rows, "labels": model.labels}
         columns |= {f"output_{name}": value for name, value in model.predict().items()}
-        plain = {
+        plain: dict[str, Any] = {
             name: column.astype(str) if column.dtype == object else column
             for name, column in columns.items()
         }

@@ -1,8 +1,9 @@
 """The C++ tests and fuzz targets, each doctest case as a test of its own.
 
 Three builds under build/: `release` (shared with the extension, so the library is compiled once),
-`tests-address` (ASan and UBSan, by clang where it is, since that build also carries the fuzz targets) and
-`tests-thread` (TSan; the test suite "storm" alone). A binary runs once; its cases look their result up.
+`tests-address` (ASan and UBSan, by clang where it is, since that build also carries the fuzz
+targets) and `tests-thread` (TSan; the test suite "storm" alone). A binary runs once; its cases look
+their result up.
 """
 
 import importlib.util
@@ -105,7 +106,7 @@ def environment():
         "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
         "LSAN_OPTIONS": f"suppressions={HERE / 'lsan.supp'}:print_suppressions=0",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
-        "TSAN_OPTIONS": f"suppressions={HERE / 'tsan.supp'}:halt_on_error=1:second_deadlock_stack=1",
+        "TSAN_OPTIONS": f"suppressions={HERE / 'tsan.supp'}:halt_on_error=1",
         "FASTSERVE_ORT_LIBRARY": str(libraries[-1]),
     }
 
@@ -136,7 +137,13 @@ def outcome(binary):
     if binary.suite is not None:
         command.append(f"--test-suite={binary.suite}")
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment(), timeout=600, cwd=ROOT
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        timeout=600,
+        cwd=ROOT,
     )
     return Outcome(done.returncode, done.stdout, done.stderr)
 
