@@ -1,5 +1,7 @@
 """Failures of calls: a gRPC status, as grpcio reports it, to the product's error classes."""
 
+# ruff: noqa: N818 - as in fastserve.errors, the names say what is wrong
+
 from typing import Any, Final
 
 import grpc

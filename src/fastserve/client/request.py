@@ -16,7 +16,7 @@ _MAX_UINT64: Final = (1 << 64) - 1
 _MIN_INT64: Final = -(1 << 63)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class InferRequest:
     """One inference: what `Client.infer` takes as arguments, as a value for streams.
 

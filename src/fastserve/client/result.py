@@ -1,12 +1,13 @@
 """The answer to an inference."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.client.failure import InvalidReply
+from fastserve.client.raw_contents import MIN_BYTES, split_raw_contents
 from fastserve.client.tensors import Array, decode_raw, decode_typed
 
 
@@ -19,28 +20,29 @@ class InferResult(Mapping[str, Array]):
 
     __slots__ = ("_arrays", "datatypes", "id", "model", "parameters", "version")
 
-    def __init__(self, message: pb.ModelInferResponse) -> None:
+    def __init__(
+        self, message: pb.ModelInferResponse, raw: Sequence[bytes | memoryview] | None = None
+    ) -> None:
+        """`raw` are the raw outputs when they were taken out of `message`."""
         self.model = message.model_name
         self.version = message.model_version
         self.id = message.id
         self.parameters = read_parameters(message.parameters)
         self.datatypes: dict[str, str] = {}
         self._arrays: dict[str, Array] = {}
-        raw = message.raw_output_contents
+        raw = message.raw_output_contents if raw is None else raw
         if raw and len(raw) != len(message.outputs):
             raise InvalidReply(
                 f"answer of model {self.model!r}: got {len(raw)} raw contents, expected one for "
                 f"each of {len(message.outputs)} outputs"
             )
         for index, output in enumerate(message.outputs):
-            name = output.name
-            self.datatypes[name] = output.datatype
+            name, datatype = output.name, output.datatype
+            self.datatypes[name] = datatype
             if raw:
-                self._arrays[name] = decode_raw(name, output.datatype, output.shape, raw[index])
+                self._arrays[name] = decode_raw(name, datatype, output.shape, raw[index])
             else:
-                self._arrays[name] = decode_typed(
-                    name, output.datatype, output.shape, output.contents
-                )
+                self._arrays[name] = decode_typed(name, datatype, output.shape, output.contents)
 
     def __getitem__(self, name: str) -> Array:
         try:
@@ -67,11 +69,14 @@ class InferResult(Mapping[str, Array]):
 
 def parse_result(data: bytes) -> InferResult:
     """The answer in the bytes of a ModelInferResponse. Raises InvalidReply."""
+    rest, raw = data, None
+    if len(data) >= MIN_BYTES and (found := split_raw_contents(data)):
+        rest, raw = found
     try:
-        message = pb.ModelInferResponse.FromString(data)
+        message = pb.ModelInferResponse.FromString(rest)
     except DecodeError as error:
         raise InvalidReply(f"the answer is not a ModelInferResponse: {error}") from error
-    return InferResult(message)
+    return InferResult(message, raw)
 
 
 def read_parameters(parameters: Mapping[str, pb.InferParameter]) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def encode_tensor(name: str, value: Any, datatype: str | None = None) -> RawTens
     `datatype` is needed for BF16 held in a uint16 array only; elsewhere it is checked.
     Raises InvalidTensor naming the input, what it got and what it expected.
     """
-    if not isinstance(value, np.ndarray | np.generic):
+    if not isinstance(value, (np.ndarray, np.generic)):
         raise InvalidTensor(
             f"input {name!r}: got {type(value).__name__}, expected a numpy array; "
             "convert it with np.asarray(value, dtype=...)"
@@ -101,14 +101,14 @@ def encode_tensor(name: str, value: Any, datatype: str | None = None) -> RawTens
         return RawTensor(found, array.shape, data, len(data))
     if not array.flags.c_contiguous:
         array = array.copy(order="C")
-    if array.dtype.kind == "V":  # bfloat16 of ml_dtypes has no buffer protocol
+    if found == "BF16":  # bfloat16 of ml_dtypes has no buffer protocol
         array = array.view(np.uint16)
-    elif not array.dtype.isnative or array.dtype.byteorder == ">":
-        array = array.astype(array.dtype.newbyteorder("<"))
+    elif array.dtype not in _DATATYPES:
+        array = array.astype(_DTYPES[found])
     return RawTensor(found, array.shape, array, array.nbytes)
 
 
-def decode_raw(name: str, datatype: str, shape: Sequence[int], data: bytes) -> Array:
+def decode_raw(name: str, datatype: str, shape: Sequence[int], data: bytes | memoryview) -> Array:
     """The array of one raw output: a read-only view of `data`, or for BYTES objects of bytes."""
     dims = tuple(shape)
     count = _element_count(name, dims)
@@ -153,6 +153,9 @@ def _bfloat16() -> np.dtype[Any]:
 
 
 def _reply_dtype(name: str, datatype: str) -> np.dtype[Any]:
+    known = _DTYPES.get(datatype)
+    if known is not None:
+        return known
     try:
         return dtype_of(datatype)
     except InvalidTensor as error:
@@ -160,7 +163,7 @@ def _reply_dtype(name: str, datatype: str) -> np.dtype[Any]:
 
 
 def _element_count(name: str, dims: tuple[int, ...]) -> int:
-    if any(dim < 0 for dim in dims):
+    if dims and min(dims) < 0:
         raise InvalidReply(f"output {name!r}: got shape {list(dims)}, expected no negative axis")
     return math.prod(dims)
 
@@ -200,7 +203,7 @@ def _encode_bytes(name: str, array: Array) -> bytes:
     return b"".join(parts)
 
 
-def _split_bytes(name: str, data: bytes, count: int) -> list[bytes]:
+def _split_bytes(name: str, data: bytes | memoryview, count: int) -> list[bytes]:
     elements: list[bytes] = []
     length_at = struct.Struct("<I").unpack_from
     offset = 0
@@ -215,7 +218,7 @@ def _split_bytes(name: str, data: bytes, count: int) -> list[bytes]:
                 f"output {name!r}: BYTES element {len(elements)} claims {length} bytes, "
                 f"{end - offset} are left"
             )
-        elements.append(data[offset : offset + length])
+        elements.append(bytes(data[offset : offset + length]))
         offset += length
     if len(elements) != count:
         raise InvalidReply(f"output {name!r}: got {len(elements)} BYTES elements, expected {count}")
