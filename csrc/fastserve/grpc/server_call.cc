@@ -61,8 +61,21 @@ void ServerCall::close() {
   user_tag = 0;
   is_surfaced = compress_ = answers_gzip_ = answering_ = finished_ = held_ = false;
   withheld_bytes_ = owed_bytes_ = assembling_bytes = 0;
+  received_bytes_ = 0;
+  checked_progress_ = kNotWaiting;
   reader_.next(kKeptReadBytes);
 }
+
+bool ServerCall::check_stalled() {
+  if (stream_ == nullptr) return false;
+  // While the front holds messages it is we who keep the window back.
+  const bool is_owed_bytes = reader_.is_mid_message() && owed_bytes_ == 0;
+  const bool is_waiting = is_owed_bytes || stream_->queued_bytes() > 0;
+  const uint64_t progress = is_waiting ? received_bytes_ + stream_->sent_bytes() : kNotWaiting;
+  return std::exchange(checked_progress_, progress) == progress && is_waiting;
+}
+
+void ServerCall::reset() { connection_->reset(*stream_, http2::kCancel); }
 
 std::string_view ServerCall::header(std::string_view name) const {
   for (const http2::Header& header : stream_->headers()) {

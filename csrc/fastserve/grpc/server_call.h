@@ -5,6 +5,7 @@
 // itself is finished without being surfaced, or taken from the front first.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,10 +30,19 @@ class ServerCall final : public Call {
   void close();
   // Counts `bytes` of the body as taken from the wire, and a whole message of `bytes` as handed to
   // the front; see hold_messages.
-  void on_wire_bytes(size_t bytes) { withheld_bytes_ += bytes; }
+  void on_wire_bytes(size_t bytes) {
+    withheld_bytes_ += bytes;
+    received_bytes_ += bytes;
+  }
   void on_message_handed(size_t bytes);
   // Returns to the peer's window what nobody holds any more.
   void return_window();
+
+  // Whether the peer has owed the same byte (of a message that began), or the same window (for an
+  // answer that waits), since the check before this one.
+  bool check_stalled();
+  // Resets the stream; on_closed follows.
+  void reset();
 
   MessageReader& reader() { return reader_; }
   Encoding encoding() const { return encoding_; }
@@ -60,6 +70,8 @@ class ServerCall final : public Call {
   void refuse_media_type();
 
  private:
+  static constexpr uint64_t kNotWaiting = UINT64_MAX;
+
   void grant(size_t bytes);
 
   http2::Connection* connection_;
@@ -79,6 +91,8 @@ class ServerCall final : public Call {
   // (owed <= withheld).
   size_t withheld_bytes_ = 0;
   size_t owed_bytes_ = 0;
+  uint64_t received_bytes_ = 0;
+  uint64_t checked_progress_ = kNotWaiting;  // bytes both ways at the last check
   MessageReader reader_;
 };
 

@@ -23,6 +23,11 @@ class ServerConnection::Impl final : public http2::Handler {
   const http2::Connection& http2() const { return connection_; }
   void set_peer(std::string peer) { peer_ = std::move(peer); }
   size_t open_calls() const { return open_calls_; }
+  void reset_stalled_calls() {
+    for (const auto& call : calls_) {
+      if (call->check_stalled()) call->reset();
+    }
+  }
 
   // http2::Handler.
   void on_request(http2::Stream& stream) override;
@@ -191,6 +196,7 @@ void ServerConnection::set_peer(std::string peer) { impl_->set_peer(std::move(pe
 void ServerConnection::set_on_dirty(void (*on_dirty)(void* owner), void* owner) {
   impl_->http2().set_on_dirty(on_dirty, owner);
 }
+void ServerConnection::reset_stalled_calls() { impl_->reset_stalled_calls(); }
 bool ServerConnection::wants_write() const { return impl_->http2().wants_write(); }
 void ServerConnection::start_drain() { impl_->http2().start_drain(); }
 void ServerConnection::finish_drain() { impl_->http2().finish_drain(); }

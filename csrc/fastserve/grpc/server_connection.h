@@ -48,6 +48,11 @@ class ServerConnection {
   bool produce(Buffer* out, size_t limit_bytes);
   bool wants_write() const;
 
+  // Resets calls that made no progress since the previous call of this, for want of the peer: a
+  // message began and no byte of it came, or an answer waits and no window for it came. Calls that
+  // are quiet between messages, and those whose front holds their messages, are left alone.
+  void reset_stalled_calls();
+
   // Drain, first step: GOAWAY(2^31-1, NO_ERROR) so that the peer opens no more streams.
   void start_drain();
   // Drain, second step, one round trip later: GOAWAY(last stream). Calls already open go on.

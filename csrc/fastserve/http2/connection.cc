@@ -228,6 +228,7 @@ struct ConnectionCallbacks {
     auto& stream = *static_cast<Stream*>(source->ptr);
     connection.out_->append({reinterpret_cast<const std::byte*>(frame_header), 9});
     stream.body_.pop(length, connection.out_);
+    stream.sent_bytes_ += length;
     connection.scanner_.on_data_sent();
     if (stream.over_high_water_ && stream.body_.size() < Connection::kLowWaterBytes) {
       stream.over_high_water_ = false;

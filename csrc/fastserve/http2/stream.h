@@ -35,6 +35,8 @@ class Stream {
   std::span<const Header> headers() const { return headers_; }
   // Body bytes queued by send() that no frame carries yet.
   size_t queued_bytes() const { return body_.size(); }
+  // Body bytes framed so far.
+  uint64_t sent_bytes() const { return sent_bytes_; }
   // Body bytes received and not consumed.
   size_t unread_bytes() const { return unread_bytes_; }
   // When the header block was complete.
@@ -60,6 +62,7 @@ class Stream {
     deferred_ = over_high_water_ = reset_by_us_ = false;
     header_bytes_ = header_count_ = 0;
     unread_bytes_ = credit_bytes_ = 0;
+    sent_bytes_ = 0;
     headers_.clear();
     header_refs_.clear();
     body_.clear();
@@ -78,6 +81,7 @@ class Stream {
   Nanos opened_at_ = 0;
   uint32_t header_bytes_ = 0;
   uint32_t header_count_ = 0;
+  uint64_t sent_bytes_ = 0;
   size_t unread_bytes_ = 0;
   size_t credit_bytes_ = 0;  // consumed and not yet told to the library
   std::vector<Header> headers_;
