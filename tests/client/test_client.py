@@ -455,3 +455,11 @@ def test_constructor_refuses_values_that_cannot_be_meant():
         Client("a:1", compression="br")
     with pytest.raises(InvalidConfig, match="printable ASCII"):
         Client("a:1", token=TOKEN + " b")
+
+
+def test_client_finds_a_server_that_was_started_again(tmp_path):
+    address = f"unix:{tmp_path}/s.sock"
+    with Client(address, retries=RetryPolicy(attempts=50), timeout=20) as client:
+        for _ in range(2):
+            with serve(OipServer(address=address)):
+                assert client.live()

@@ -192,7 +192,7 @@ class AsyncClient:
         return await self._run(calls.repository_index(ready_only=ready_only), timeout)
 
     async def health(self, service: str = "", *, timeout: float | None = None) -> str:
-        """SERVING, NOT_SERVING or SERVICE_UNKNOWN, from grpc.health.v1."""
+        """SERVING or NOT_SERVING, from grpc.health.v1; ModelNotFound for an unknown service."""
         return await self._run(calls.health(service), timeout)
 
     async def close(self) -> None:

@@ -69,8 +69,9 @@ class ChannelSettings:
             # Clients of one process each get a connection of their own, as their names suggest.
             ("grpc.use_local_subchannel_pool", 1),
             # grpcio would wait a second before it connects again; our backoff starts far below.
+            # Its grpc.min_reconnect_backoff_ms is left alone: it also bounds how long the making of
+            # a connection may take, which on a busy machine is long.
             ("grpc.initial_reconnect_backoff_ms", 50),
-            ("grpc.min_reconnect_backoff_ms", 50),
             ("grpc.max_reconnect_backoff_ms", 1000),
         ]
         if self.tls is not None and self.tls.server_name:
