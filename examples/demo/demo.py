@@ -73,19 +73,19 @@ def measure(clients: load.Clients, target: str, model: models.DemoModel) -> Resu
 def show(console: Console, results: list[Result]) -> None:
     """Prints the table and one line under it."""
     in_flight = load.PROCESSES * load.IN_FLIGHT
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("model", no_wrap=True)
     table.add_column("score", no_wrap=True)
-    for header in ("wire", "in process", "equal", "requests/s", "p50 ms", "p99 ms"):
+    for header in ("wire", "in process", "requests/s", "p50 ms", "p99 ms"):
         table.add_column(header, justify="right", no_wrap=True)
     for result in results:
         p50, p99 = np.percentile(result.lone_seconds * 1e3, [50, 99])
+        mark = "[green]=[/]" if result.differing == 0 else f"[red]{result.differing} differ[/]"
         table.add_row(
             result.model.name,
             result.model.metric,
             f"{result.wire_score:.4f}",
-            f"{result.process_score:.4f}",
-            "[green]yes[/]" if result.differing == 0 else f"[red]{result.differing} differ[/]",
+            f"{mark} {result.process_score:.4f}",
             f"{result.requests_per_second:,.0f}",
             f"{p50:.2f}",
             f"{p99:.2f}",
