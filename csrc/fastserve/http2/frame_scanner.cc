@@ -83,7 +83,11 @@ int64_t FrameScanner::price(uint32_t length, uint8_t type, uint8_t flags) {
     case kRstStream:
       return 0;  // priced by the connection, which knows the stream
     case kSettings:
-      return (flags & kFlagAck) ? 0 : GlitchCost::kSettings;
+      if ((flags & kFlagAck) || settings_are_due_) {
+        settings_are_due_ = settings_are_due_ && (flags & kFlagAck);
+        return 0;
+      }
+      return GlitchCost::kSettings;
     case kPing:
       // gRPC peers measure the round trip with a PING while data flows; more is a flood.
       if ((flags & kFlagAck) || ping_is_due_) {

@@ -48,6 +48,7 @@ class FrameScanner {
   size_t header_size_ = 0;  // bytes of a split frame header held in header_
   uint64_t header_block_bytes_ = 0;
   uint64_t window_updates_due_ = 5;
+  bool settings_are_due_ = true;  // the first are part of the preface
   bool ping_is_due_ = true;
 };
 
