@@ -67,14 +67,14 @@ $(PY):
 $(VENV)/.installed-demo: $(PY) pyproject.toml setup.py
 	$(call apt,$(APT_BUILD))
 	@echo "installing Python packages into $(VENV)"
-	$(call quiet,pip-build,$(PY) -m pip install $(BUILD_REQUIRES))
-	$(call quiet,pip-demo,$(PY) -m pip install --no-build-isolation -e '$(INSTALL_DEMO)')
+	$(call quiet,pip-build,$(PY) -m pip install -q $(BUILD_REQUIRES))
+	$(call quiet,pip-demo,$(PY) -m pip install -q --no-build-isolation -e '$(INSTALL_DEMO)')
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-demo
 	$(call apt,$(APT_TEST))
 	@echo "installing development packages into $(VENV)"
-	$(call quiet,pip-dev,$(PY) -m pip install --no-build-isolation -e '$(INSTALL_DEV)')
+	$(call quiet,pip-dev,$(PY) -m pip install -q --no-build-isolation -e '$(INSTALL_DEV)')
 	@touch $@
 
 build: $(VENV)/.installed-demo  ## Install what is missing, create .venv, build the core into it
