@@ -121,7 +121,9 @@ class Server:
             name = await stopping
             return await self._drain(name, stop)
         finally:
+            # A load under way uses the engine, and ends by itself.
             loading.cancel()
+            await asyncio.wait({loading})
             await self._stop()
 
     def _start_side_port(self) -> Address | None:
@@ -173,10 +175,10 @@ class Server:
         draining = asyncio.create_task(self._transport.drain(seconds), name="drain")
         again = asyncio.create_task(stop.get(), name="wait for a second signal")
         await asyncio.wait({draining, again}, return_when=asyncio.FIRST_COMPLETED)
-        left = self._transport.open_calls
-        is_clean = draining.done() and draining.result()
         for task in (draining, again):
             task.cancel()
+        left = self._transport.open_calls
+        is_clean = left == 0
         _log.info("drained" if is_clean else "drain cut off", open_calls=left)
         return EXIT_DRAINED if is_clean else EXIT_FAILED
 

@@ -1,4 +1,4 @@
-"""Settings and model.toml: strict, with messages that say where, what was got and what is expected."""
+"""Settings and model.toml: strict, with messages that say where, what was got and expected."""
 
 import pytest
 

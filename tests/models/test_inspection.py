@@ -1,4 +1,4 @@
-"""The batching rule: what the graph must allow, what the probe must show, what model.toml may change."""
+"""The batching rule: what the graph must allow, the probe must show, model.toml may change."""
 
 from typing import NamedTuple
 

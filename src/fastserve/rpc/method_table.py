@@ -35,7 +35,10 @@ class Method(msgspec.Struct, frozen=True):
         return data if self.is_raw else self.request_type.FromString(data)
 
     def encode(self, message: Any) -> bytes:
-        data: bytes = message if self.is_raw else message.SerializeToString()
+        if self.is_raw:
+            return bytes(message)
+        # Maps in one order: the same answer is the same bytes.
+        data: bytes = message.SerializeToString(deterministic=True)
         return data
 
 

@@ -11,6 +11,8 @@ PLATFORM: Final = "onnxruntime_onnx"
 BACKEND: Final = "onnxruntime"
 # A model may carry anything in its metadata; a client asked for a signature.
 _MAX_PROPERTIES: Final = 64
+# What ONNX Runtime says for a model without a version of its own.
+_UNSET_VERSION: Final = (1 << 63) - 1
 _MAX_PROPERTY_CHARACTERS: Final = 4_096
 
 
@@ -76,7 +78,7 @@ def _properties(metadata: core.ModelMetadata) -> dict[str, str]:
         "graph_name": metadata.graph_name,
         "domain": metadata.domain,
         "description": metadata.description,
-        "model_version": str(metadata.version) if metadata.version else "",
+        "model_version": str(metadata.version) if 0 < metadata.version < _UNSET_VERSION else "",
     }
     named = {key: value for key, value in own.items() if value}
     custom = dict(list(metadata.custom.items())[:_MAX_PROPERTIES])

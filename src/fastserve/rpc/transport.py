@@ -32,20 +32,19 @@ class Transport(abc.ABC):
         """Binds and answers; the addresses that were bound. Errors: OSError with the address."""
 
     @abc.abstractmethod
-    async def drain(self, seconds: float) -> bool:
-        """Takes no new calls and waits for those in flight; true when none was left in time."""
+    async def drain(self, seconds: float) -> None:
+        """Takes no new calls and waits for those in flight, at most so long."""
 
     @abc.abstractmethod
     async def stop(self) -> None:
         """Cuts off what is left."""
 
-    async def _idle_within(self, seconds: float) -> bool:
+    async def _idle_within(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 # The count is the core's, which has no event to wait for.
                 while self.open_calls:  # noqa: ASYNC110
                     await asyncio.sleep(_POLL_SECONDS)
-        return self.open_calls == 0
 
     @property
     @abc.abstractmethod
@@ -116,9 +115,9 @@ class NativeTransport(Transport):
         )
         return Address(host=host, port=port)
 
-    async def drain(self, seconds: float) -> bool:
+    async def drain(self, seconds: float) -> None:
         self._server.start_drain()
-        return await self._idle_within(seconds)
+        await self._idle_within(seconds)
 
     async def stop(self) -> None:
         await self._bridge.stop()
@@ -157,15 +156,13 @@ class GrpcioTransport(Transport):
         await self._server.start()
         return bound
 
-    async def drain(self, seconds: float) -> bool:
+    async def drain(self, seconds: float) -> None:
         # Refuses new calls at once. It would cut off at the same moment as we give up: later, then.
         stopping = asyncio.create_task(self._server.stop(seconds + _CUT_SECONDS))
-        is_clean = await self._idle_within(seconds)
-        if is_clean:
-            await stopping
-        else:
+        try:
+            await self._idle_within(seconds)
+        finally:
             stopping.cancel()
-        return is_clean
 
     async def stop(self) -> None:
         await self._server.stop(0)
