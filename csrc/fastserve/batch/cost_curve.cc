@@ -85,7 +85,7 @@ void CostCurve::publish() {
   size_t right = 0;  // the first knot at or beyond `rows`
   double previous = 0;
   for (size_t power = 0; power <= kBuckets; ++power) {
-    double rows = std::ldexp(1.0, static_cast<int>(power));
+    auto rows = static_cast<double>(uint64_t{1} << power);
     while (right < count && knots[right].rows < rows) ++right;
     double cost;
     if (right == count) {
@@ -110,7 +110,7 @@ Nanos CostCurve::predict(uint32_t rows) const {
   size_t power = bucket_of(rows, kBuckets);
   int64_t low = at_power_ns_[power].load(std::memory_order_relaxed);
   int64_t high = std::max(low, at_power_ns_[power + 1].load(std::memory_order_relaxed));
-  double base = std::ldexp(1.0, static_cast<int>(power));
+  auto base = static_cast<double>(uint64_t{1} << power);
   double cost = static_cast<double>(low) + static_cast<double>(high - low) * (rows - base) / base;
   return cost < 9e18 ? static_cast<Nanos>(cost) : kNever;
 }

@@ -34,8 +34,15 @@ Plan plan(const Lane& lane, const CostCurve& cost, const PlanLimits& limits, Nan
     return plan;
   }
 
+  // The most rows that meet the earliest deadline taken so far; found anew only when that moves.
+  // The curve is monotone, so this also stops at an entry that is hopeless by itself.
+  auto rows_in_time = [&](Nanos deadline) {
+    if (deadline == kNever) return limits.max_rows;
+    return deadline <= now ? 0 : cost.rows_within(deadline - now, limits.max_rows);
+  };
   Nanos earliest = head->deadline;
   Nanos oldest = head->arrival;
+  uint32_t fit = rows_in_time(earliest);
   plan.reason = plan.rows == limits.max_rows ? Reason::kFull : Reason::kIdle;
   for (LaneEntry* entry = head->next; entry != nullptr; entry = entry->next) {
     if (entry->rows > limits.max_rows - plan.rows) {
@@ -43,14 +50,13 @@ Plan plan(const Lane& lane, const CostCurve& cost, const PlanLimits& limits, Nan
       break;
     }
     uint32_t rows = plan.rows + entry->rows;
-    Nanos deadline = std::min(earliest, entry->deadline);
-    // A larger batch is never predicted to be shorter, so this also stops at an entry that is
-    // hopeless by itself.
-    if (deadline != kNever && is_late(deadline, cost.predict(rows), now)) {
+    uint32_t fit_with = entry->deadline < earliest ? rows_in_time(entry->deadline) : fit;
+    if (rows > fit_with) {
       plan.reason = Reason::kDeadline;
       break;
     }
-    earliest = deadline;
+    fit = fit_with;
+    earliest = std::min(earliest, entry->deadline);
     oldest = std::min(oldest, entry->arrival);
     plan.rows = rows;
     ++plan.count;
