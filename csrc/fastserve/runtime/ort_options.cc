@@ -1,5 +1,7 @@
 #include "fastserve/runtime/ort_options.h"
 
+#include <string_view>
+
 #include "fastserve/runtime/ort_error.h"
 
 namespace fastserve::runtime {
@@ -7,13 +9,10 @@ namespace {
 
 // "CUDAExecutionProvider" -> "CUDA", "XnnpackExecutionProvider" -> "XNNPACK": the C API appends
 // providers by short name, while people and available_providers() use the long one.
-std::string short_name(const std::string& provider) {
+std::string_view short_name(std::string_view provider) {
   constexpr std::string_view kSuffix = "ExecutionProvider";
-  std::string name = provider;
-  if (name.ends_with(kSuffix)) name.resize(name.size() - kSuffix.size());
-  if (name == "Xnnpack") return "XNNPACK";
-  if (name == "Cpu") return "CPU";
-  return name;
+  if (provider.ends_with(kSuffix)) provider.remove_suffix(kSuffix.size());
+  return provider == "Xnnpack" ? "XNNPACK" : provider;
 }
 
 OrtStatus* append_cuda(const OrtApi& api, OrtSessionOptions* options,
@@ -34,7 +33,7 @@ OrtStatus* append_cuda(const OrtApi& api, OrtSessionOptions* options,
 Status append_provider(const OrtLibrary& library, OrtSessionOptions* options,
                        const ProviderOptions& provider) {
   const OrtApi& api = library.api();
-  std::string name = short_name(provider.name);
+  std::string name(short_name(provider.name));
   if (name == "CPU") return {};  // always there, and last
   std::vector<const char*> keys;
   std::vector<const char*> values;

@@ -5,7 +5,7 @@
 // rows axis by its symbol (or has no symbol), is expected to have as many rows as the input that it
 // follows. For each number of rows the first run lets ONNX Runtime allocate; when the shape came
 // out as predicted, later runs of that many rows get our memory. That saves a value, an allocation
-// and five calls per output: 3.8 -> 3.4 us for a run of one row of an mlp
+// and five calls per output: 3.8 -> 3.4 us for one row of a small mlp
 // (csrc/bench/runtime_bench.cc). A shape that came out otherwise ends the practice for this output.
 #pragma once
 
