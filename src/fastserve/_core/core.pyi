@@ -51,8 +51,6 @@ class VersionStats(NamedTuple):
     in_flight: int
 
 BUCKET_BOUNDS_SECONDS: tuple[float, ...]
-OPENSSL_VERSION: str
-NGHTTP2_VERSION: str
 
 @final
 class Library:
@@ -177,7 +175,6 @@ class Server:
         max_header_bytes: int,
         max_connections: int,
         tokens: Sequence[str],  # empty: no token asked for
-        strict: bool = True,
     ) -> None: ...
     def listen_tcp(
         self,
