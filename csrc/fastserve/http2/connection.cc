@@ -57,17 +57,23 @@ nghttp2_mem table_of(SessionMemory* memory) {
 struct ConnectionCallbacks {
   static Connection& self(void* user) { return *static_cast<Connection*>(user); }
 
-  static Stream* find(nghttp2_session* session, int32_t id) {
-    return static_cast<Stream*>(nghttp2_session_get_stream_user_data(session, id));
+  // Events of one stream come in runs, so the latest lookup is remembered.
+  static Stream* find(Connection& connection, int32_t id) {
+    Stream* latest = connection.latest_;
+    if (latest != nullptr && latest->id_ == id) return latest;
+    auto* stream =
+        static_cast<Stream*>(nghttp2_session_get_stream_user_data(connection.session_, id));
+    if (stream != nullptr) connection.latest_ = stream;
+    return stream;
   }
 
   static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
     Connection& connection = self(user);
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-      connection.decoding_ = connection.take_stream(frame->hd.stream_id);
+      connection.decoding_ = connection.latest_ = connection.take_stream(frame->hd.stream_id);
       nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, connection.decoding_);
     } else {
-      connection.decoding_ = find(session, frame->hd.stream_id);
+      connection.decoding_ = find(connection, frame->hd.stream_id);
       if (connection.decoding_ != nullptr) {
         connection.decoding_->header_bytes_ = connection.decoding_->header_count_ = 0;
       }
@@ -90,8 +96,7 @@ struct ConnectionCallbacks {
     if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers carry nothing for us
     nghttp2_rcbuf_incref(name);
     nghttp2_rcbuf_incref(value);
-    stream->header_refs_.push_back(name);
-    stream->header_refs_.push_back(value);
+    stream->header_refs_.push_back({name, value});
     stream->headers_.push_back(header);
     return 0;
   }
@@ -113,7 +118,7 @@ struct ConnectionCallbacks {
     return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
 
-  static int on_frame_recv(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
+  static int on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Connection& connection = self(user);
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS: {
@@ -132,14 +137,14 @@ struct ConnectionCallbacks {
       }
       case NGHTTP2_DATA: {
         if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) break;
-        Stream* stream = find(session, frame->hd.stream_id);
+        Stream* stream = find(connection, frame->hd.stream_id);
         if (stream == nullptr || !stream->is_open_) break;
         stream->peer_ended_ = true;
         connection.handler_->on_end(*stream);
         break;
       }
       case NGHTTP2_RST_STREAM:
-        connection.charge(price_of_reset(connection, find(session, frame->hd.stream_id)));
+        connection.charge(price_of_reset(connection, find(connection, frame->hd.stream_id)));
         break;
       default:
         break;
@@ -162,10 +167,10 @@ struct ConnectionCallbacks {
     return GlitchCost::kReset;
   }
 
-  static int on_data_chunk(nghttp2_session* session, uint8_t flags, int32_t id, const uint8_t* data,
+  static int on_data_chunk(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* data,
                            size_t size, void* user) {
     Connection& connection = self(user);
-    Stream* stream = find(session, id);
+    Stream* stream = find(connection, id);
     if (stream == nullptr || !stream->is_open_ ||
         stream->unread_bytes_ + size > connection.limits_.stream_window_bytes) {
       // Gone, or past its window: the library has queued the reset and delivers what is left of
@@ -181,24 +186,22 @@ struct ConnectionCallbacks {
     return connection.failed_ ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
   }
 
-  static int on_invalid_frame(nghttp2_session* session, const nghttp2_frame* frame, int,
-                              void* user) {
+  static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
     // The library queued a reset (or a GOAWAY). The work behind the stream ends now, not when a
     // peer that may never read lets the frame out.
     Connection& connection = self(user);
-    Stream* stream = find(session, frame->hd.stream_id);
+    Stream* stream = find(connection, frame->hd.stream_id);
     if (stream != nullptr && stream->is_open_) {
       connection.close_for_handler(*stream, kProtocolError);
     }
     return 0;
   }
 
-  static int on_stream_close(nghttp2_session* session, int32_t id, uint32_t error_code,
-                             void* user) {
+  static int on_stream_close(nghttp2_session*, int32_t id, uint32_t error_code, void* user) {
     Connection& connection = self(user);
-    Stream* stream = find(session, id);
+    Stream* stream = find(connection, id);
     if (stream == nullptr) return 0;
-    nghttp2_session_set_stream_user_data(session, id, nullptr);
+    connection.latest_ = nullptr;
     if (connection.decoding_ == stream) connection.decoding_ = nullptr;
     if (stream->is_open_) connection.close_for_handler(*stream, error_code);
     connection.release_stream(stream);
@@ -242,7 +245,7 @@ struct ConnectionCallbacks {
     switch (frame->hd.type) {
       case NGHTTP2_HEADERS: {
         if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) break;
-        Stream* stream = find(session, frame->hd.stream_id);
+        Stream* stream = find(connection, frame->hd.stream_id);
         if (stream == nullptr) break;
         stream->answered_ = true;
         connection.limiter_.earn(GlitchCost::kAnswered);
@@ -254,7 +257,7 @@ struct ConnectionCallbacks {
         break;
       }
       case NGHTTP2_RST_STREAM: {
-        const Stream* stream = find(session, frame->hd.stream_id);
+        const Stream* stream = find(connection, frame->hd.stream_id);
         if (stream != nullptr && stream->reset_by_us_) break;
         connection.charge(frame->rst_stream.error_code == kRefusedStream
                               ? GlitchCost::kRefusedStream
@@ -290,6 +293,15 @@ struct ConnectionCallbacks {
   }
 };
 
+void Stream::release_headers() {
+  for (const HeaderRef& ref : header_refs_) {
+    nghttp2_rcbuf_decref(ref.name);
+    nghttp2_rcbuf_decref(ref.value);
+  }
+  header_refs_.clear();
+  headers_.clear();
+}
+
 Connection::Connection(const Limits& limits, Handler* handler)
     : limits_(limits),
       handler_(handler),
@@ -301,7 +313,7 @@ Connection::Connection(const Limits& limits, Handler* handler)
 Connection::~Connection() {
   for (auto& stream : streams_) {
     if (stream->is_open_) close_for_handler(*stream, kCancel);
-    for (nghttp2_rcbuf* ref : stream->header_refs_) nghttp2_rcbuf_decref(ref);
+    stream->release_headers();
   }
   nghttp2_session_del(session_);
 }
@@ -495,6 +507,7 @@ void Connection::return_to_connection_window(size_t bytes) {
 
 void Connection::start_drain() {
   if (failed_ || draining_) return;
+  has_drain_notice_ = true;
   nghttp2_submit_shutdown_notice(session_);
   mark_dirty();
 }
@@ -510,7 +523,9 @@ void Connection::finish_drain() {
 bool Connection::is_finished() const {
   if (wants_write()) return false;
   if (failed_) return true;
-  return nghttp2_session_want_read(session_) == 0 || (draining_ && open_streams_ == 0);
+  if (draining_) return open_streams_ == 0;
+  // The library wants no more after the first GOAWAY; we wait for calls that crossed it.
+  return !has_drain_notice_ && nghttp2_session_want_read(session_) == 0;
 }
 
 Stream* Connection::take_stream(int32_t id) {
@@ -540,7 +555,7 @@ void Connection::close_for_handler(Stream& stream, uint32_t error_code) {
 }
 
 void Connection::release_stream(Stream* stream) {
-  for (nghttp2_rcbuf* ref : stream->header_refs_) nghttp2_rcbuf_decref(ref);
+  stream->release_headers();
   stream->recycle();
   free_streams_.push_back(stream);
 }

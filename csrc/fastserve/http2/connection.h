@@ -125,6 +125,7 @@ class Connection {
   nghttp2_session* session_ = nullptr;
   Nanos now_ = 0;
   Stream* decoding_ = nullptr;  // whose header block is being decoded
+  Stream* latest_ = nullptr;    // the latest one looked up
   Buffer* out_ = nullptr;       // inside produce()
   size_t out_limit_ = 0;
   std::vector<std::unique_ptr<Stream>> streams_;
@@ -137,7 +138,8 @@ class Connection {
   void* on_dirty_owner_ = nullptr;
   bool is_dirty_ = false;
   bool failed_ = false;
-  bool draining_ = false;
+  bool has_drain_notice_ = false;  // the first GOAWAY was submitted
+  bool draining_ = false;          // the second
   std::string failure_;
 };
 
