@@ -481,6 +481,21 @@ TEST_CASE("answers are compressed when the peer accepts gzip and the front asks 
   CHECK(joined.client.answer(tiny).body == grpc_frame("a"));
 }
 
+TEST_CASE("accepted encodings are announced once, and to calls that use one") {
+  Joined joined;
+  joined.front.echo = true;
+  auto announced = [&joined](const Headers& headers) {
+    const int32_t id = joined.client.call("x", headers);
+    joined.client.pump();
+    return joined.client.answer(id).field("grpc-accept-encoding");
+  };
+  CHECK(announced(grpc_headers()) == "identity, deflate, gzip");
+  CHECK(announced(grpc_headers()) == "<absent>");
+  CHECK(announced(with(grpc_headers(), "grpc-encoding", "gzip")) == "identity, deflate, gzip");
+  CHECK(announced(with(grpc_headers(), "grpc-encoding", "zstd")) == "identity, deflate, gzip");
+  CHECK(announced(grpc_headers()) == "<absent>");
+}
+
 TEST_CASE("metadata passes both ways, binary values decoded and encoded") {
   Joined joined;
   std::vector<std::pair<std::string, std::string>> got;

@@ -74,6 +74,7 @@ Status read_request_headers(std::span<const http2::Header> fields, RequestHeader
   headers->is_grpc = is_grpc_content_type(raw.content_type);
   headers->path = raw.path;
   headers->encoding = parse_encoding(raw.encoding);
+  headers->names_encoding = raw.encoding.data() != nullptr;
   headers->accepts_gzip = accepts_encoding(raw.accept_encoding, "gzip");
   if (!headers->is_grpc) return ok_status();
   if (raw.method != "POST") {

@@ -15,6 +15,7 @@ struct RequestHeaders {
   std::string_view path;
   Nanos timeout = kNever;
   Encoding encoding = Encoding::kIdentity;
+  bool names_encoding = false;  // grpc-encoding is there, whatever it says
   bool accepts_gzip = false;
   // Not gRPC at all: the answer is HTTP status 415, not a gRPC status.
   bool is_grpc = false;

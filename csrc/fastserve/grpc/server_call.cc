@@ -53,6 +53,7 @@ void ServerCall::open(http2::Stream* stream, const RequestHeaders& headers, Nano
   deadline_ = headers.timeout > kNever - now ? kNever : now + headers.timeout;
   encoding_ = headers.encoding;
   accepts_gzip_ = headers.accepts_gzip;
+  names_encoding_ = headers.names_encoding;
 }
 
 void ServerCall::close() {
@@ -84,18 +85,24 @@ std::string_view ServerCall::header(std::string_view name) const {
   return {};
 }
 
+std::span<const OutHeader> ServerCall::first_headers() {
+  static constexpr std::array<OutHeader, 3> kFirst = {kStatus200, kContentType,
+                                                      kGrpcAcceptEncoding};
+  const bool announce = names_encoding_ || !std::exchange(*has_announced_encodings_, true);
+  return std::span(kFirst).first(announce ? 3 : 2);
+}
+
 void ServerCall::send_initial_metadata(std::span<const Metadatum> metadata) {
   if (answering_ || finished_) return;
   answering_ = true;
   answers_gzip_ = compress_ && accepts_gzip_;
+  const std::span<const OutHeader> first = first_headers();
   if (metadata.empty() && !answers_gzip_) {
-    static constexpr std::array<OutHeader, 3> kPlain = {kStatus200, kContentType,
-                                                        kGrpcAcceptEncoding};
-    connection_->respond(*stream_, kPlain);
+    connection_->respond(*stream_, first);
     return;
   }
   Fields fields;
-  fields.headers = {kStatus200, kContentType, kGrpcAcceptEncoding};
+  fields.headers.assign(first.begin(), first.end());
   if (answers_gzip_) fields.headers.push_back(kGrpcEncodingGzip);
   append_metadata(metadata, &fields.headers, &fields.storage);
   connection_->respond(*stream_, fields.headers);
@@ -117,7 +124,10 @@ void ServerCall::finish(const Status& status, std::span<const Metadatum> trailer
     connection_->finish(*stream_, {&kGrpcStatusOk, 1});
   } else {
     Fields fields;
-    if (!answering_) fields.headers = {kStatus200, kContentType, kGrpcAcceptEncoding};
+    if (!answering_) {
+      const std::span<const OutHeader> first = first_headers();
+      fields.headers.assign(first.begin(), first.end());
+    }
     fields.add_status(status);
     append_metadata(trailers, &fields.headers, &fields.storage);
     if (answering_) {

@@ -21,8 +21,12 @@ namespace fastserve::grpc {
 
 class ServerCall final : public Call {
  public:
-  ServerCall(http2::Connection* connection, MetadataDecoder* decoder, const std::string* peer)
-      : connection_(connection), decoder_(decoder), peer_(peer) {}
+  ServerCall(http2::Connection* connection, MetadataDecoder* decoder, const std::string* peer,
+             bool* has_announced_encodings)
+      : connection_(connection),
+        decoder_(decoder),
+        peer_(peer),
+        has_announced_encodings_(has_announced_encodings) {}
 
   // For the connection.
   void open(http2::Stream* stream, const RequestHeaders& headers, Nanos now);
@@ -73,15 +77,20 @@ class ServerCall final : public Call {
   static constexpr uint64_t kNotWaiting = UINT64_MAX;
 
   void grant(size_t bytes);
+  // What every answer begins with; grpc-accept-encoding goes with the first answer of a connection
+  // and with those to calls that use an encoding, not with each of a million.
+  std::span<const http2::OutHeader> first_headers();
 
   http2::Connection* connection_;
   MetadataDecoder* decoder_;
   const std::string* peer_;
+  bool* has_announced_encodings_;  // of the connection
   http2::Stream* stream_ = nullptr;
   std::string_view path_;
   Nanos deadline_ = kNever;
   Encoding encoding_ = Encoding::kIdentity;
   bool accepts_gzip_ = false;
+  bool names_encoding_ = false;  // the request has grpc-encoding
   bool compress_ = false;
   bool answers_gzip_ = false;  // the response headers said so
   bool answering_ = false;     // response headers were sent

@@ -52,6 +52,7 @@ class ServerConnection::Impl final : public http2::Handler {
   Front* const front_;
   MetadataDecoder decoder_;
   std::string peer_;
+  bool has_announced_encodings_ = false;
   std::vector<std::unique_ptr<ServerCall>> calls_;
   std::vector<ServerCall*> free_calls_;
   size_t open_calls_ = 0;
@@ -63,7 +64,8 @@ class ServerConnection::Impl final : public http2::Handler {
 
 ServerCall* ServerConnection::Impl::take_call() {
   if (free_calls_.empty()) {
-    calls_.push_back(std::make_unique<ServerCall>(&connection_, &decoder_, &peer_));
+    calls_.push_back(
+        std::make_unique<ServerCall>(&connection_, &decoder_, &peer_, &has_announced_encodings_));
     free_calls_.push_back(calls_.back().get());
   }
   ServerCall* call = free_calls_.back();

@@ -54,7 +54,14 @@ class Stream {
   friend class Connection;
   friend struct ConnectionCallbacks;
 
-  // Back to the state of a new object, with the capacity of small containers kept.
+  struct HeaderRef {
+    nghttp2_rcbuf* name;
+    nghttp2_rcbuf* value;
+  };
+
+  void release_headers();
+  // After release_headers(): back to the state of a new object, with the capacity of small
+  // containers kept.
   void recycle() {
     patience_ns = kNever;
     user = nullptr;
@@ -63,8 +70,6 @@ class Stream {
     header_bytes_ = header_count_ = 0;
     unread_bytes_ = credit_bytes_ = 0;
     sent_bytes_ = 0;
-    headers_.clear();
-    header_refs_.clear();
     body_.clear();
     trailers_.clear();
   }
@@ -85,7 +90,7 @@ class Stream {
   size_t unread_bytes_ = 0;
   size_t credit_bytes_ = 0;  // consumed and not yet told to the library
   std::vector<Header> headers_;
-  std::vector<nghttp2_rcbuf*> header_refs_;  // two per header: the memory behind the views
+  std::vector<HeaderRef> header_refs_;  // the memory behind the views
   BodyQueue body_;
   std::vector<Header> trailers_;  // static, or views into trailer_text_
   // Bytes of fields to send that are not static. Views of the library point into them until the
