@@ -7,6 +7,7 @@
 #include <asio/post.hpp>
 #include <chrono>
 #include <future>
+#include <system_error>
 #include <utility>
 
 namespace fastserve::net {
@@ -39,13 +40,18 @@ IoThread::~IoThread() = default;
 Status IoThread::start(const front::LoopFrontFactory& make_front) {
   std::promise<bool> made;
   std::future<bool> is_made = made.get_future();
-  thread_ = std::thread([this, &make_front, &made] {
-    front_ = make_front(index_, [this] { wake(); });
-    const bool has_front = front_ != nullptr;
-    made.set_value(has_front);
-    if (has_front) run();
-    front_.reset();
-  });
+  try {
+    thread_ = std::thread([this, &make_front, &made] {
+      front_ = make_front(index_, [this] { wake(); });
+      const bool has_front = front_ != nullptr;
+      made.set_value(has_front);
+      if (has_front) run();
+      front_.reset();
+    });
+  } catch (const std::system_error& error) {
+    return {Code::kResourceExhausted,
+            "cannot start io thread " + std::to_string(index_) + ": " + error.what()};
+  }
   if (is_made.get()) return ok_status();
   thread_.join();
   return {Code::kResourceExhausted,

@@ -1,15 +1,24 @@
 #include "fastserve/net/server.h"
 
 #include <algorithm>
+#include <exception>
 #include <future>
 #include <utility>
+
+#include "fastserve/front/bridge.h"
 
 namespace fastserve::net {
 
 Server::Server(const ServerOptions& options, front::LoopFrontFactory make_front)
     : make_front_(std::move(make_front)) {
-  for (int index = 0; index < std::max(options.io_threads, 1); ++index) {
-    threads_.push_back(std::make_unique<IoThread>(options, index));
+  const int count = std::clamp(options.io_threads, 1, front::kMaxBridgePorts);
+  try {
+    for (int index = 0; index < count; ++index) {
+      threads_.push_back(std::make_unique<IoThread>(options, index));
+    }
+  } catch (const std::exception& error) {  // Asio, when no file descriptor is left
+    failure_ = {Code::kResourceExhausted,
+                "cannot make " + std::to_string(count) + " io threads: " + error.what()};
   }
 }
 
@@ -17,6 +26,8 @@ Server::~Server() { close(); }
 
 Result<HostPort> Server::listen_tcp(const std::string& host, uint16_t port,
                                     std::shared_ptr<const TlsContext> tls, int* os_error) {
+  *os_error = 0;
+  if (!failure_.ok()) return failure_;
   auto sockets = ListeningSocket::bind_tcp(host, port, os_error);
   if (!sockets.ok()) return sockets.status();
   const HostPort bound = sockets->front().bound();
@@ -25,6 +36,8 @@ Result<HostPort> Server::listen_tcp(const std::string& host, uint16_t port,
 }
 
 Status Server::listen_unix(const std::string& path, int* os_error) {
+  *os_error = 0;
+  if (!failure_.ok()) return failure_;
   auto socket = ListeningSocket::bind_unix(path, os_error);
   if (!socket.ok()) return socket.status();
   add_listener(std::move(*socket), nullptr);
@@ -38,6 +51,7 @@ void Server::add_listener(ListeningSocket socket, std::shared_ptr<const TlsConte
 }
 
 Status Server::start() {
+  if (!failure_.ok()) return failure_;
   if (is_started_ || is_closed_) {
     return {Code::kFailedPrecondition, "the server was started before; make a new one"};
   }

@@ -51,6 +51,7 @@ class Server {
   void close_listeners();
 
   const front::LoopFrontFactory make_front_;
+  Status failure_;  // of the constructor; everything else returns it
   bool is_started_ = false;
   bool is_closed_ = false;
   std::vector<std::unique_ptr<IoThread>> threads_;
