@@ -39,6 +39,7 @@ EXIT_BAD_SETTINGS: Final = 2
 
 # Ports of the engine beside those of the io threads: the control plane's own.
 _CONTROL_PORTS: Final = 2
+_LOADS_FIRST_SECONDS: Final = 0.25
 
 _log = get_logger("server")
 
@@ -112,7 +113,11 @@ class Server:
                 tokens=self._tokens,
             )
             grpc = await self._transport.start()
-            http = self._start_side_port()
+            bound = _bind(self._settings.listen.http)
+            # Small models are served before the HTTP server's import takes the interpreter; large
+            # ones do not delay it.
+            await asyncio.wait({loading}, timeout=_LOADS_FIRST_SECONDS)
+            http = self._start_side_port(bound)
             stopping = asyncio.create_task(stop.get(), name="wait for a signal")
             await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not stopping.done():
@@ -126,12 +131,11 @@ class Server:
             await asyncio.wait({loading})
             await self._stop()
 
-    def _start_side_port(self) -> Address | None:
-        """Binds first, so that a bad address is known, and imports the server of it after."""
+    def _start_side_port(self, bound: socket.socket | None) -> Address | None:
+        """Answers the connections that `bound` got since it was bound, and those to come."""
         address = self._settings.listen.http
-        if address is None:
+        if address is None or bound is None:
             return None
-        bound = _bind(address)
         from fastserve.http.side_port import SidePort  # noqa: PLC0415 - slow to import
 
         self._side_port = SidePort(bound, self._readiness, self._metrics_page)
@@ -248,8 +252,10 @@ def _signals() -> "asyncio.Queue[str]":
     return names
 
 
-def _bind(address: Address) -> socket.socket:
+def _bind(address: Address | None) -> socket.socket | None:
     """Errors: OSError with the address."""
+    if address is None:
+        return None
     if address.unix_path:
         bound = socket.socket(socket.AF_UNIX)
         target: str | tuple[str, int] = address.unix_path
