@@ -114,15 +114,25 @@ bool walk(ByteSpan part, Sink& sink, WireError* error) {
 class Counter {
  public:
   bool varints(ContentsKind kind, ByteSpan run) {
-    ProtobufReader reader(run);
+    // Eight bytes at a time: each byte below 0x80 ends a varint. Where too many in a row go on (as
+    // they do in negative numbers too), the rest is read varint by varint.
+    constexpr uint64_t kContinues = 0x8080808080808080;
+    constexpr int kMaxContinuing = 9;
     int64_t count = 0;
-    while (!reader.at_end()) {
-      uint64_t ignored;
-      if (!reader.read_varint(&ignored)) {
-        error_ = reader.error();
-        return false;
-      }
-      ++count;
+    size_t whole = 0;  // bytes that are whole varints, counted
+    uint64_t word;
+    for (size_t at = 0; at + sizeof(word) <= run.size(); at += sizeof(word)) {
+      std::memcpy(&word, run.data() + at, sizeof(word));
+      const uint64_t ends = ~word & kContinues;
+      const size_t continuing = at - whole + static_cast<size_t>(std::countr_zero(ends)) / 8;
+      if (continuing > kMaxContinuing || ends == 0) break;
+      count += static_cast<int64_t>((ends >> 7) * 0x0101010101010101 >> 56);
+      whole = at + static_cast<size_t>(std::bit_width(ends)) / 8;
+    }
+    ProtobufReader reader(run.subspan(whole));
+    if (!reader.read_varints([&](uint64_t) { return ++count, true; })) {
+      error_ = reader.error();
+      return false;
     }
     add(kind, count);
     return true;
@@ -172,15 +182,18 @@ class Copier {
   explicit Copier(MutableByteSpan out) : at_(out.data()), end_(out.data() + out.size()) {}
 
   bool varints(ContentsKind kind, ByteSpan run) {
-    ProtobufReader reader(run);
-    while (!reader.at_end()) {
-      uint64_t wire;
-      if (!reader.read_varint(&wire)) return false;
+    // Locals: bytes stored through at_ could be at_ itself, as far as a compiler knows.
+    std::byte* at = at_;
+    std::byte* const end = end_;
+    const bool done = ProtobufReader(run).read_varints([&](uint64_t wire) {
       T value;
-      if (!narrow(wire, kind, &value)) return false;
-      if (!put(&value, sizeof(value))) return false;
-    }
-    return true;
+      if (!narrow(wire, kind, &value) || static_cast<size_t>(end - at) < sizeof(T)) return false;
+      std::memcpy(at, &value, sizeof(T));
+      at += sizeof(T);
+      return true;
+    });
+    at_ = at;
+    return done;
   }
 
   bool fixed(ContentsKind, ByteSpan run) { return put(run.data(), run.size()); }

@@ -65,7 +65,7 @@ class Parser {
   bool parse_input(ByteSpan bytes);
   bool parse_output(ByteSpan bytes);
   bool parse_shape(ByteSpan packed, InputView* input);
-  bool parse_entry(ByteSpan bytes, int nesting);
+  bool parse_entry(ByteSpan bytes, int nesting, bool* has_unknown);
   bool parse_value(ByteSpan bytes, int nesting, Parameter* parameter);
   bool add_parameter(ByteSpan bytes, int nesting, ParameterRange* range);
   bool add_contents(ByteSpan bytes, InputView* input);
@@ -260,12 +260,19 @@ bool Parser::add_parameter(ByteSpan bytes, int nesting, ParameterRange* range) {
     return over_limit("parameters", limits_.max_parameters);
   }
   if (range->count == 0) range->begin = static_cast<uint32_t>(view_.parameters_pool.size());
-  ++range->count;
-  return parse_entry(bytes, nesting);
+  bool has_unknown = false;
+  if (!parse_entry(bytes, nesting, &has_unknown)) return false;
+  if (has_unknown) [[unlikely]] {
+    view_.parameters_pool.pop_back();
+  } else {
+    ++range->count;
+  }
+  return true;
 }
 
-// A map's entry: a message of key and value, either of which may be missing or come twice.
-bool Parser::parse_entry(ByteSpan message, int nesting) {
+// A map's entry: a message of key and value, either of which may be missing or come twice. An entry
+// with any other field is unknown as a whole, as in upb.
+bool Parser::parse_entry(ByteSpan message, int nesting, bool* has_unknown) {
   Parameter& parameter = view_.parameters_pool.emplace_back();
   ProtobufReader reader(message);
   while (!reader.at_end()) {
@@ -284,6 +291,7 @@ bool Parser::parse_entry(ByteSpan message, int nesting) {
         if (!reader.skip_field(tag, nesting)) {
           return malformed(reader, "an unknown field of parameters");
         }
+        *has_unknown = true;
     }
   }
   return true;

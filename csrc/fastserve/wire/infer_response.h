@@ -21,7 +21,7 @@ struct InferResponse {
   std::string_view model_name;
   std::string_view model_version;
   std::string_view id;
-  // Written in this order; google.protobuf's deterministic order is by key. Keys are distinct.
+  // Written in this order. Keys are distinct.
   std::span<const Parameter> parameters;
   std::span<const OutputTensor> outputs;
   // Data in typed `contents` instead of raw_output_contents. FP16 and BF16 have no typed field: if

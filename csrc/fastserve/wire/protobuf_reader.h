@@ -37,6 +37,7 @@ enum class WireError : uint8_t {
   kTruncated,
   kVarintTooLong,
   kBadTag,
+  kBadTagInGroup,
   kBadWireType,
   kBadLength,
   kLengthTooLong,
@@ -55,6 +56,8 @@ inline const char* wire_error_text(WireError error) {
       return "a varint is longer than 10 bytes";
     case WireError::kBadTag:
       return "a field number is 0 or too large";
+    case WireError::kBadTagInGroup:
+      return "a field number inside a group is 0 or too large";
     case WireError::kBadWireType:
       return "a field has a wire type that does not exist (6 or 7)";
     case WireError::kBadLength:
@@ -109,7 +112,37 @@ class ProtobufReader {
       *value = first;
       return true;
     }
+    if (end_ - at_ >= 2 && at_[1] < 0x80) {
+      *value = (first & 0x7Fu) | static_cast<uint64_t>(at_[1]) << 7;
+      at_ += 2;
+      return true;
+    }
     return read_long_varint(kVarintLimits, value);
+  }
+
+  // All that is left, as varints: visit(value) returns false to stop, and so does this then,
+  // without an error.
+  template <typename Visit>
+  bool read_varints(Visit visit) {
+    const uint8_t* at = at_;
+    const uint8_t* const end = end_;
+    while (at != end) {
+      uint64_t value = *at;
+      if (value < 0x80) [[likely]] {
+        ++at;
+      } else if (end - at >= 2 && at[1] < 0x80) {
+        value += (uint64_t{at[1]} << 7) - 0x80;
+        at += 2;
+      } else {
+        const LongVarint varint = decode_long_varint(at, end, kVarintLimits);
+        if (varint.error != WireError::kNone) return fail(varint.error);
+        value = varint.value;
+        at = varint.end;
+      }
+      if (!visit(value)) return false;
+    }
+    at_ = end;
+    return true;
   }
 
   // The bytes of a length-delimited field, whose tag has been read.
@@ -146,7 +179,10 @@ class ProtobufReader {
   }
 
   // Skips the field whose tag has just been read. `nesting` is how many more levels may open here.
-  bool skip_field(uint32_t tag, int nesting);
+  bool skip_field(uint32_t tag, int nesting) {
+    *this = skipped(*this, tag, nesting);
+    return error_ == WireError::kNone;
+  }
 
  private:
   struct VarintLimits {
@@ -169,7 +205,18 @@ class ProtobufReader {
 
   // Skips one field that is no group. Start and end of a group are left to skip_field.
   bool skip_scalar(uint32_t tag);
+  struct LongVarint {
+    const uint8_t* end;
+    uint64_t value;
+    WireError error;
+  };
+  // The slow ways are calls that never see this object's address, so that a caller's loop keeps it
+  // in registers.
+  static LongVarint decode_long_varint(const uint8_t* at, const uint8_t* end,
+                                       const VarintLimits& limits);
   bool read_long_varint(const VarintLimits& limits, uint64_t* value);
+  static ProtobufReader skipped(ProtobufReader reader, uint32_t tag, int nesting);
+  bool skip_to_end_of(uint32_t tag, int nesting);
 
   const uint8_t* at_;
   const uint8_t* end_;
@@ -248,19 +295,25 @@ inline bool ProtobufReader::read_string(std::string_view* text) {
 }
 
 // The whole varint, from its first byte. Never reads past the end.
-[[gnu::noinline]] inline bool ProtobufReader::read_long_varint(const VarintLimits& limits,
-                                                               uint64_t* value) {
+[[gnu::noinline]] inline ProtobufReader::LongVarint ProtobufReader::decode_long_varint(
+    const uint8_t* at, const uint8_t* end, const VarintLimits& limits) {
   uint64_t result = 0;
   for (int i = 0; i < limits.max_bytes; ++i) {
-    if (at_ == end_) return fail(WireError::kTruncated);
-    const uint64_t byte = *at_++;
+    if (at == end) return {at, 0, WireError::kTruncated};
+    const uint64_t byte = *at++;
     result |= (byte & 0x7F) << (7 * i);
     if (byte < 0x80) {
-      *value = result;
-      return result <= limits.max_value || fail(limits.too_large);
+      return {at, result, result <= limits.max_value ? WireError::kNone : limits.too_large};
     }
   }
-  return fail(limits.too_long);
+  return {at, 0, limits.too_long};
+}
+
+inline bool ProtobufReader::read_long_varint(const VarintLimits& limits, uint64_t* value) {
+  const LongVarint varint = decode_long_varint(at_, end_, limits);
+  at_ = varint.end;
+  *value = varint.value;
+  return varint.error == WireError::kNone || fail(varint.error);
 }
 
 inline bool ProtobufReader::skip_scalar(uint32_t tag) {
@@ -286,7 +339,7 @@ inline bool ProtobufReader::skip_scalar(uint32_t tag) {
   }
 }
 
-[[gnu::noinline]] inline bool ProtobufReader::skip_field(uint32_t tag, int nesting) {
+inline bool ProtobufReader::skip_to_end_of(uint32_t tag, int nesting) {
   // Field numbers of the groups that are open. A loop, not recursion: the bytes choose the depth.
   std::array<uint32_t, kMaxNesting> open;
   int depth = 0;
@@ -302,8 +355,16 @@ inline bool ProtobufReader::skip_scalar(uint32_t tag) {
     }
     if (depth == 0) return true;
     if (at_end()) return fail(WireError::kUnmatchedEndGroup);
-    if (!read_tag(&tag)) return false;
+    if (!read_tag(&tag)) {
+      return fail(error_ == WireError::kBadTag ? WireError::kBadTagInGroup : error_);
+    }
   }
+}
+
+[[gnu::noinline]] inline ProtobufReader ProtobufReader::skipped(ProtobufReader reader, uint32_t tag,
+                                                                int nesting) {
+  reader.skip_to_end_of(tag, nesting);
+  return reader;
 }
 
 }  // namespace fastserve::wire

@@ -1,6 +1,8 @@
 # The codec as tests see it: whole messages in and out of Python values. Nothing on a serving path
 # comes here.
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t
+from libcpp.vector cimport vector
 
 from fastserve._core cimport wire
 
