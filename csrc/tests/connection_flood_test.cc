@@ -359,6 +359,34 @@ TEST_CASE("a peer that ignores the connection window loses the connection") {
   CHECK(peer.server.open_calls() == 0);
 }
 
+TEST_CASE("a call that crosses the first GOAWAY is served, one after the second is not") {
+  RawPeer peer;
+  peer.front.echo = true;
+  auto call = [](uint32_t id) {
+    return request(id) + frame(kData, kEndStream, id, grpc_frame("x"));
+  };
+  auto is_answered = [&peer](uint32_t id) {
+    bool ended = false;
+    for (const SentFrame& sent : peer.read()) {
+      ended = ended || (sent.type == kHeaders && sent.stream == id && (sent.flags & kEndStream));
+    }
+    return ended;
+  };
+  peer.server.start_drain();
+  peer.read();
+  CHECK(peer.send(call(1)));
+  CHECK(is_answered(1));
+  CHECK(!peer.server.is_finished());
+  peer.server.finish_drain();
+  (void)peer.send(call(3));  // before the second GOAWAY is framed: still in time to be seen
+  peer.read();
+  CHECK(peer.server.is_finished());
+  (void)peer.send(call(5));
+  CHECK(peer.front.seen.size() <= 2);
+  CHECK(peer.server.open_calls() == 0);
+  for (const auto& seen : peer.front.seen) CHECK(seen.closed == 1);
+}
+
 TEST_CASE("what is not HTTP/2 ends the connection at once") {
   const std::string cases[] = {
       "GET / HTTP/1.1\r\nHost: x\r\n\r\n",

@@ -550,6 +550,25 @@ TEST_CASE("a long status message is cut so that the peer accepts the trailers") 
   CHECK(joined.client.answer(id).field("grpc-message").size() == 4095);
 }
 
+TEST_CASE("metadata too large for a header block resets its call") {
+  const std::string huge(100'000, 'x');
+  for (const bool in_trailers : {false, true}) {
+    Joined joined;
+    joined.front.when_called = [&](grpc::Call& call) {
+      const grpc::Metadatum metadata[] = {{"x-huge", huge}};
+      call.send_initial_metadata(in_trailers ? std::span<const grpc::Metadatum>() : metadata);
+      call.send_message(framed("x"));
+      call.finish(ok_status(), in_trailers ? metadata : std::span<const grpc::Metadatum>());
+    };
+    const int32_t id = joined.client.call("x");
+    joined.client.pump();
+    CHECK(joined.client.answer(id).closed);
+    CHECK(joined.client.answer(id).error_code == NGHTTP2_INTERNAL_ERROR);
+    CHECK(joined.front.seen.at(0).cancelled);
+    CHECK(joined.server.open_calls() == 0);
+  }
+}
+
 TEST_CASE("draining in two steps lets open calls end and then finishes") {
   Joined joined;
   const int32_t open = joined.client.open(grpc_headers());
@@ -559,8 +578,6 @@ TEST_CASE("draining in two steps lets open calls end and then finishes") {
   CHECK(joined.client.goaway_last_ids == std::vector<int32_t>{INT32_MAX});
   CHECK(joined.client.goaway_codes == std::vector<uint32_t>{0});
   CHECK(!joined.server.is_finished());
-  // A stream that crossed the first GOAWAY on the wire is served: the client library refuses to
-  // open one now, so its frames are made by another session's encoder.
   joined.server.finish_drain();
   joined.client.pump();
   CHECK(joined.client.goaway_last_ids == std::vector<int32_t>{INT32_MAX, open});

@@ -7,15 +7,14 @@
 #include <cstring>
 #include <utility>
 
+#include "fastserve/http2/connection_callbacks.h"
+
 namespace fastserve::http2 {
 namespace {
 
 constexpr size_t kCreditStep = 16 * 1024;  // window credit is told to the library in such steps
-constexpr Nanos kYoungStream = kSecond;
-constexpr Nanos kShortestPatience = 10 * kMillisecond;
 // Queued frames per stream that an honest peer may leave unread: HEADERS, trailers, RST_STREAM.
 constexpr size_t kFramesPerStream = 3;
-constexpr size_t kMaxFieldsOnStack = 16;
 
 uint8_t* mutable_bytes(std::string_view text) {
   return reinterpret_cast<uint8_t*>(const_cast<char*>(text.data()));
@@ -27,9 +26,44 @@ nghttp2_nv view_of(std::string_view name, std::string_view value) {
           NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
 }
 
-std::string_view text_of(nghttp2_rcbuf* buffer) {
-  const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
-  return {reinterpret_cast<const char*>(bytes.base), bytes.len};
+// Fields of a frame in the library's form, on the stack as far as they are few.
+class FieldArray {
+ public:
+  explicit FieldArray(size_t size) : size_(size), heap_(size > stack_.size() ? size : 0) {}
+  nghttp2_nv& operator[](size_t i) { return data()[i]; }
+  nghttp2_nv* data() { return heap_.empty() ? stack_.data() : heap_.data(); }
+  size_t size() const { return size_; }
+
+ private:
+  size_t size_;
+  std::array<nghttp2_nv, 16> stack_;
+  std::vector<nghttp2_nv> heap_;
+};
+
+// Calls each(i, name, value) with views that outlive the frame: static fields as they are, others
+// copied to *text, which is written once and in full before anything looks at it.
+template <typename Each>
+void keep_fields(std::span<const OutHeader> fields, std::string* text, Each each) {
+  size_t bytes = 0;
+  for (const OutHeader& field : fields) {
+    if (!field.is_static) bytes += field.name.size() + field.value.size();
+  }
+  text->clear();
+  text->reserve(bytes);
+  auto keep = [text](std::string_view part) {
+    const size_t begin = text->size();
+    text->append(part);
+    return std::string_view(*text).substr(begin);
+  };
+  for (size_t i = 0; i < fields.size(); ++i) {
+    const OutHeader& field = fields[i];
+    if (field.is_static) {
+      each(i, field.name, field.value);
+    } else {
+      const std::string_view name = keep(field.name);
+      each(i, name, keep(field.value));
+    }
+  }
 }
 
 nghttp2_mem table_of(SessionMemory* memory) {
@@ -52,246 +86,6 @@ nghttp2_mem table_of(SessionMemory* memory) {
 }
 
 }  // namespace
-
-// The library's events, as static functions with access to Connection and Stream.
-struct ConnectionCallbacks {
-  static Connection& self(void* user) { return *static_cast<Connection*>(user); }
-
-  // Events of one stream come in runs, so the latest lookup is remembered.
-  static Stream* find(Connection& connection, int32_t id) {
-    Stream* latest = connection.latest_;
-    if (latest != nullptr && latest->id_ == id) return latest;
-    auto* stream =
-        static_cast<Stream*>(nghttp2_session_get_stream_user_data(connection.session_, id));
-    if (stream != nullptr) connection.latest_ = stream;
-    return stream;
-  }
-
-  static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
-    Connection& connection = self(user);
-    if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-      connection.decoding_ = connection.latest_ = connection.take_stream(frame->hd.stream_id);
-      nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, connection.decoding_);
-    } else {
-      connection.decoding_ = find(connection, frame->hd.stream_id);
-      if (connection.decoding_ != nullptr) {
-        connection.decoding_->header_bytes_ = connection.decoding_->header_count_ = 0;
-      }
-    }
-    return 0;
-  }
-
-  static int on_header(nghttp2_session* session, const nghttp2_frame* frame, nghttp2_rcbuf* name,
-                       nghttp2_rcbuf* value, uint8_t, void* user) {
-    Connection& connection = self(user);
-    Stream* stream = connection.decoding_;
-    if (stream == nullptr) return 0;
-    const Header header{text_of(name), text_of(value)};
-    stream->header_bytes_ += static_cast<uint32_t>(header.name.size() + header.value.size() + 32);
-    stream->header_count_ += 1;
-    if (stream->header_bytes_ > connection.limits_.max_header_bytes ||
-        stream->header_count_ > connection.limits_.max_header_count) {
-      return refuse_headers(session, connection, *stream);
-    }
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers carry nothing for us
-    nghttp2_rcbuf_incref(name);
-    nghttp2_rcbuf_incref(value);
-    stream->header_refs_.push_back({name, value});
-    stream->headers_.push_back(header);
-    return 0;
-  }
-
-  // The rest of the block is decoded without events, so that the HPACK table stays in step.
-  static int refuse_headers(nghttp2_session* session, Connection& connection, Stream& stream) {
-    connection.decoding_ = nullptr;
-    stream.reset_by_us_ = true;
-    nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream.id_, kEnhanceYourCalm);
-    if (stream.is_open_) connection.close_for_handler(stream, kEnhanceYourCalm);
-    if (!connection.charge(GlitchCost::kPeerError)) return NGHTTP2_ERR_CALLBACK_FAILURE;
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  }
-
-  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf*,
-                               nghttp2_rcbuf*, uint8_t, void*) {
-    // RFC 9113, 8.2.1: a request with an invalid field is malformed; without this the library would
-    // drop the field and serve the request.
-    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-  }
-
-  static int on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
-    Connection& connection = self(user);
-    switch (frame->hd.type) {
-      case NGHTTP2_HEADERS: {
-        Stream* stream = connection.decoding_;
-        connection.decoding_ = nullptr;
-        if (stream == nullptr) break;
-        if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) stream->peer_ended_ = true;
-        if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-          stream->is_open_ = true;
-          stream->opened_at_ = connection.now_;
-          ++connection.open_streams_;
-          connection.handler_->on_request(*stream);
-        }
-        if (stream->is_open_ && stream->peer_ended_) connection.handler_->on_end(*stream);
-        break;
-      }
-      case NGHTTP2_DATA: {
-        if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) break;
-        Stream* stream = find(connection, frame->hd.stream_id);
-        if (stream == nullptr || !stream->is_open_) break;
-        stream->peer_ended_ = true;
-        connection.handler_->on_end(*stream);
-        break;
-      }
-      case NGHTTP2_RST_STREAM:
-        connection.charge(price_of_reset(connection, find(connection, frame->hd.stream_id)));
-        break;
-      default:
-        break;
-    }
-    return connection.failed_ ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
-  }
-
-  static int64_t price_of_reset(Connection& connection, const Stream* stream) {
-    if (stream == nullptr || !stream->is_open_) {
-      // Its answer crossed the reset on the wire, once per answer.
-      if (connection.late_resets_due_ == 0) return GlitchCost::kReset;
-      --connection.late_resets_due_;
-      return 0;
-    }
-    const Nanos age = connection.now_ - stream->opened_at_;
-    // At its deadline the call would have ended here too: the reset asks for nothing new.
-    const bool gave_up = age >= kShortestPatience && age >= stream->patience_ns / 4 * 3;
-    if (gave_up) return 0;
-    if (stream->answering_ || age >= kYoungStream) return GlitchCost::kLateReset;
-    return GlitchCost::kReset;
-  }
-
-  static int on_data_chunk(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* data,
-                           size_t size, void* user) {
-    Connection& connection = self(user);
-    Stream* stream = find(connection, id);
-    if (stream == nullptr || !stream->is_open_ ||
-        stream->unread_bytes_ + size > connection.limits_.stream_window_bytes) {
-      // Gone, or past its window: the library has queued the reset and delivers what is left of
-      // the frame.
-      connection.return_to_connection_window(size);
-      return 0;
-    }
-    stream->unread_bytes_ += size;
-    connection.unread_bytes_ += size;
-    // Whatever of this frame is still to come has its window already; no credit is needed.
-    if (flags & NGHTTP2_FLAG_END_STREAM) stream->peer_ended_ = true;
-    connection.handler_->on_data(*stream, {reinterpret_cast<const std::byte*>(data), size});
-    return connection.failed_ ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
-  }
-
-  static int on_invalid_frame(nghttp2_session*, const nghttp2_frame* frame, int, void* user) {
-    // The library queued a reset (or a GOAWAY). The work behind the stream ends now, not when a
-    // peer that may never read lets the frame out.
-    Connection& connection = self(user);
-    Stream* stream = find(connection, frame->hd.stream_id);
-    if (stream != nullptr && stream->is_open_) {
-      connection.close_for_handler(*stream, kProtocolError);
-    }
-    return 0;
-  }
-
-  static int on_stream_close(nghttp2_session*, int32_t id, uint32_t error_code, void* user) {
-    Connection& connection = self(user);
-    Stream* stream = find(connection, id);
-    if (stream == nullptr) return 0;
-    connection.latest_ = nullptr;
-    if (connection.decoding_ == stream) connection.decoding_ = nullptr;
-    if (stream->is_open_) connection.close_for_handler(*stream, error_code);
-    connection.release_stream(stream);
-    return 0;
-  }
-
-  static ssize_t read_body(nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* data_flags,
-                           nghttp2_data_source* source, void* user) {
-    auto& stream = *static_cast<Stream*>(source->ptr);
-    // Closed for the handler: its reset is on the way, and nothing may be framed before that.
-    if (!stream.is_open_) return NGHTTP2_ERR_DEFERRED;
-    const size_t bytes = std::min(length, stream.body_.size());
-    if (bytes == stream.body_.size() && stream.finishing_) {
-      *data_flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-      self(user).submit_trailers(stream);
-    } else if (bytes == 0) {
-      stream.deferred_ = true;
-      return NGHTTP2_ERR_DEFERRED;
-    }
-    if (bytes > 0) *data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-    return static_cast<ssize_t>(bytes);
-  }
-
-  static int send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* frame_header, size_t length,
-                       nghttp2_data_source* source, void* user) {
-    Connection& connection = self(user);
-    auto& stream = *static_cast<Stream*>(source->ptr);
-    connection.out_->append({reinterpret_cast<const std::byte*>(frame_header), 9});
-    stream.body_.pop(length, connection.out_);
-    stream.sent_bytes_ += length;
-    connection.scanner_.on_data_sent();
-    if (stream.over_high_water_ && stream.body_.size() < Connection::kLowWaterBytes) {
-      stream.over_high_water_ = false;
-      if (!stream.finishing_) connection.handler_->on_writable(stream);
-    }
-    return connection.out_->size() >= connection.out_limit_ ? NGHTTP2_ERR_PAUSE : 0;
-  }
-
-  static int on_frame_send(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
-    Connection& connection = self(user);
-    switch (frame->hd.type) {
-      case NGHTTP2_HEADERS: {
-        if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) break;
-        Stream* stream = find(connection, frame->hd.stream_id);
-        if (stream == nullptr) break;
-        stream->answered_ = true;
-        connection.limiter_.earn(GlitchCost::kAnswered);
-        ++connection.late_resets_due_;
-        if (!stream->peer_ended_) {
-          stream->reset_by_us_ = true;
-          nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream->id_, kNoError);
-        }
-        break;
-      }
-      case NGHTTP2_RST_STREAM: {
-        const Stream* stream = find(connection, frame->hd.stream_id);
-        if (stream != nullptr && stream->reset_by_us_) break;
-        connection.charge(frame->rst_stream.error_code == kRefusedStream
-                              ? GlitchCost::kRefusedStream
-                              : GlitchCost::kPeerError);
-        break;
-      }
-      case NGHTTP2_GOAWAY:
-        if (frame->goaway.error_code != kNoError && !connection.failed_) {
-          connection.fail(frame->goaway.error_code,
-                          std::string(reinterpret_cast<const char*>(frame->goaway.opaque_data),
-                                      frame->goaway.opaque_data_len));
-        }
-        break;
-      default:
-        break;
-    }
-    return 0;
-  }
-
-  static nghttp2_session_callbacks* make() {
-    nghttp2_session_callbacks* table = nullptr;
-    nghttp2_session_callbacks_new(&table);
-    nghttp2_session_callbacks_set_on_begin_headers_callback(table, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback2(table, on_header);
-    nghttp2_session_callbacks_set_on_invalid_header_callback2(table, on_invalid_header);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(table, on_frame_recv);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table, on_data_chunk);
-    nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(table, on_invalid_frame);
-    nghttp2_session_callbacks_set_on_stream_close_callback(table, on_stream_close);
-    nghttp2_session_callbacks_set_send_data_callback(table, send_data);
-    nghttp2_session_callbacks_set_on_frame_send_callback(table, on_frame_send);
-    return table;
-  }
-};
 
 void Stream::release_headers() {
   for (const HeaderRef& ref : header_refs_) {
@@ -397,33 +191,14 @@ void Connection::respond_and_end(Stream& stream, std::span<const OutHeader> head
 void Connection::submit_headers(Stream& stream, std::span<const OutHeader> headers, bool end) {
   if (!stream.is_open_ || stream.answering_) return;
   stream.answering_ = true;
-  size_t text_bytes = 0;
-  for (const OutHeader& header : headers) {
-    if (!header.is_static) text_bytes += header.name.size() + header.value.size();
-  }
-  std::array<nghttp2_nv, kMaxFieldsOnStack> on_stack;
-  std::vector<nghttp2_nv> on_heap;
-  nghttp2_nv* fields = on_stack.data();
-  if (headers.size() > on_stack.size()) {
-    on_heap.resize(headers.size());
-    fields = on_heap.data();
-  }
-  // The frame is packed by a later produce(); what is not static lives in a buffer of the stream
-  // that nothing else writes.
-  stream.response_text_.clear();
-  stream.response_text_.reserve(text_bytes);
-  auto keep = [&stream](std::string_view text) {
-    const size_t begin = stream.response_text_.size();
-    stream.response_text_.append(text);
-    return std::string_view(stream.response_text_).substr(begin);
-  };
-  for (size_t i = 0; i < headers.size(); ++i) {
-    const OutHeader& header = headers[i];
-    fields[i] = header.is_static ? view_of(header.name, header.value)
-                                 : view_of(keep(header.name), keep(header.value));
-  }
+  FieldArray fields(headers.size());
+  keep_fields(headers, &stream.response_text_,
+              [&fields](size_t i, std::string_view name, std::string_view value) {
+                fields[i] = view_of(name, value);
+              });
   nghttp2_data_provider body{{.ptr = &stream}, ConnectionCallbacks::read_body};
-  nghttp2_submit_response(session_, stream.id_, fields, headers.size(), end ? nullptr : &body);
+  nghttp2_submit_response(session_, stream.id_, fields.data(), fields.size(),
+                          end ? nullptr : &body);
   mark_dirty();
 }
 
@@ -437,36 +212,19 @@ void Connection::send(Stream& stream, Buffer body) {
 void Connection::finish(Stream& stream, std::span<const OutHeader> trailers) {
   if (!stream.is_open_ || stream.finishing_) return;
   stream.finishing_ = true;
-  size_t text_bytes = 0;
-  for (const OutHeader& trailer : trailers) {
-    if (!trailer.is_static) text_bytes += trailer.name.size() + trailer.value.size();
-  }
-  stream.trailer_text_.clear();
-  stream.trailer_text_.reserve(text_bytes);
-  auto keep = [&stream](std::string_view text) {
-    const size_t begin = stream.trailer_text_.size();
-    stream.trailer_text_.append(text);
-    return std::string_view(stream.trailer_text_).substr(begin);
-  };
-  for (const OutHeader& trailer : trailers) {
-    stream.trailers_.push_back(trailer.is_static ? Header{trailer.name, trailer.value}
-                                                 : Header{keep(trailer.name), keep(trailer.value)});
-  }
+  keep_fields(trailers, &stream.trailer_text_,
+              [&stream](size_t, std::string_view name, std::string_view value) {
+                stream.trailers_.push_back({name, value});
+              });
   resume(stream);
 }
 
 void Connection::submit_trailers(Stream& stream) {
-  std::array<nghttp2_nv, kMaxFieldsOnStack> on_stack;
-  std::vector<nghttp2_nv> on_heap;
-  nghttp2_nv* fields = on_stack.data();
-  if (stream.trailers_.size() > on_stack.size()) {
-    on_heap.resize(stream.trailers_.size());
-    fields = on_heap.data();
-  }
-  for (size_t i = 0; i < stream.trailers_.size(); ++i) {
+  FieldArray fields(stream.trailers_.size());
+  for (size_t i = 0; i < fields.size(); ++i) {
     fields[i] = view_of(stream.trailers_[i].name, stream.trailers_[i].value);
   }
-  nghttp2_submit_trailer(session_, stream.id_, fields, stream.trailers_.size());
+  nghttp2_submit_trailer(session_, stream.id_, fields.data(), fields.size());
 }
 
 void Connection::resume(Stream& stream) {
