@@ -3,7 +3,10 @@
 //
 //   echo_server_bench PORT [IO_THREADS]     stops at SIGINT or SIGTERM
 //
-// See bench/transport.sh for the table.
+//   taskset -c 0 echo_server_bench 9101 & taskset -c 0 nghttpd --no-tls -d FOLDER 9102 &
+//   taskset -c 1 h2load -c 4 -m 64 -D 2 -d BODY -H 'content-type: application/grpc'
+//       -H 'te: trailers' http://127.0.0.1:9101/test/echo    (BODY: one framed message)
+//   taskset -c 1 h2load -c 4 -m 64 -D 2 http://127.0.0.1:9102/FILE_OF_90_BYTES
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
