@@ -50,7 +50,7 @@ def run(
     if requests:
         command += ["-n", str(requests)]
     else:
-        command += ["-D", str(seconds), "--warm-up-time", "0.3"]
+        command += ["-D", f"{round(seconds * 1000)}ms", "--warm-up-time", "300ms"]
     if requests_per_second:
         command += ["--rps", str(requests_per_second / connections)]
     if body is not None:
@@ -60,7 +60,7 @@ def run(
         if log:
             command += ["--log-file", str(times)]
         done = subprocess.run([*command, url], capture_output=True, text=True, check=False)
-        found = re.search(r"finished in [\d.]+s?, ([\d.]+) req/s", done.stdout)
+        found = re.search(r"finished in [\d.]+[mu]?s, ([\d.]+) req/s", done.stdout)
         counts = re.search(
             r"(\d+) total, .* (\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout",
             done.stdout,

@@ -1,0 +1,171 @@
+"""Instructions per request on the io thread, by layer: a table that may only fall.
+
+    python bench/instructions.py [--update]
+
+Runs csrc/bench/serve_bench.cc under callgrind, warms it up, and counts what the io thread executes
+for a known number of requests. One connection with one call in flight makes a sweep of exactly one
+request, so the count is repeatable; it must not be more than 3 % above the stored table. 4 x 64 is
+printed beside it: there a sweep holds what happened to arrive, so it is a report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import h2load
+import payload
+
+ROOT = Path(__file__).resolve().parent.parent
+STORED = ROOT / "bench" / "instructions.json"
+TOLERANCE = 1.03
+WARM_UP, REQUESTS = 300, 2_000
+DEPTHS = {"1 x 1": (1, 1), "4 x 64": (4, 64)}
+LAYER = re.compile(r"fastserve/([a-z0-9]+)/[a-z_0-9]+\.(?:h|cc)$")
+LIBRARY = re.compile(r"/lib([a-z0-9+]+)[-.]")
+
+
+def place_of(source: str, binary: str) -> str:
+    """Returns the layer of a source file of ours, else the library that the code lies in."""
+    layer = LAYER.search(source)
+    if layer:
+        return layer.group(1)
+    library = LIBRARY.search(binary)
+    return f"lib{library.group(1)}" if library else "standard headers and Asio"
+
+
+def self_costs(profile: Path) -> Counter[str]:
+    """Returns the instructions executed in each place, from one thread's callgrind file."""
+    costs: Counter[str] = Counter()
+    names: dict[str, str] = {}
+    source = binary = ""
+    is_call = False
+    for line in profile.read_text(encoding="utf-8", errors="replace").splitlines():
+        named = re.match(r"(ob|fl|fi|fe|fn)=\((\d+)\)(?: (.*))?", line)
+        if named:
+            kind, number, name = named.groups()
+            # Objects, files and functions are numbered apart, and named at their first use.
+            key = ("file" if kind in {"fl", "fi", "fe"} else kind) + number
+            if name:
+                names[key] = name
+            if kind == "ob":
+                binary = names[key]
+            elif kind != "fn":
+                source = names[key]
+        elif line.startswith("calls="):
+            is_call = True  # the next line is what the callee cost: counted where it was spent
+        elif re.match(r"[+*\-\d]", line):
+            if not is_call:
+                costs[place_of(source, binary)] += int(line.split()[1])
+            is_call = False
+        else:
+            # The callee's names, which are not the caller's: cob=, cfi=, cfl=, cfn=.
+            other = re.match(r"c(ob|fi|fl|fn)=\((\d+)\) (.*)", line)
+            if other:
+                kind, number, name = other.groups()
+                names[("file" if kind in {"fl", "fi"} else kind) + number] = name
+    return costs
+
+
+class ProfiledServer:
+    """serve_bench under callgrind."""
+
+    def __init__(self, program: Path, folder: Path) -> None:
+        spec = importlib.util.find_spec("onnxruntime")
+        if spec is None or spec.origin is None:
+            raise SystemExit("onnxruntime is not installed: make build")
+        library = next((Path(spec.origin).parent / "capi").glob("libonnxruntime.so.*"))
+        model = ROOT / "build" / "bench-models" / "mlp" / "1" / "model.onnx"
+        self._out = folder / "profile"
+        self._body = payload.write(folder / "mlp.body", "mlp", (1, 30))
+        options = [
+            "--tool=callgrind",
+            "--separate-threads=yes",
+            f"--callgrind-out-file={self._out}",
+        ]
+        # A budget without end: under valgrind the model looks too slow to run on the io thread.
+        serve = [str(program), str(library), str(model), "256", "1", "1000000000"]
+        with (folder / "valgrind.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                ["valgrind", *options, *serve],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        if self._process.stdout is None:
+            raise SystemExit("no pipe to the server")
+        port = int(self._process.stdout.readline())
+        self._url = f"http://127.0.0.1:{port}/inference.GRPCInferenceService/ModelInfer"
+
+    def close(self) -> None:
+        """Ends it."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        self._process.wait()
+
+    def _load(self, requests: int, depth: tuple[int, int]) -> None:
+        connections, in_flight = depth
+        h2load.run(
+            self._url,
+            connections=connections,
+            in_flight=in_flight,
+            requests=requests,
+            body=self._body,
+        )
+
+    def _control(self, action: str) -> None:
+        command = ["callgrind_control", action, str(self._process.pid)]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def per_request(self, depth: tuple[int, int]) -> dict[str, int]:
+        """Returns the io thread's instructions per request by place, largest first."""
+        self._load(WARM_UP, depth)
+        for old in self._out.parent.glob(self._out.name + ".*"):
+            old.unlink()
+        self._control("--zero")
+        self._load(REQUESTS, depth)
+        self._control("--dump")
+        threads = [self_costs(path) for path in self._out.parent.glob(self._out.name + ".*")]
+        costs = max(threads, key=lambda thread: thread["http2"])
+        rounded = {place: round(cost / REQUESTS) for place, cost in costs.items()}
+        ordered = sorted(rounded.items(), key=lambda item: -item[1])
+        return {place: cost for place, cost in ordered if cost > 0}
+
+
+def main() -> None:
+    """Prints the table and compares it with the stored one."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", action="store_true", help="store what was measured")
+    parser.add_argument("--program", type=Path, default=ROOT / "build" / "release" / "serve_bench")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        server = ProfiledServer(arguments.program, Path(folder))
+        try:
+            table = {name: server.per_request(depth) for name, depth in DEPTHS.items()}
+        finally:
+            server.close()
+    for name, costs in table.items():
+        ours = sum(cost for place, cost in costs.items() if place != "libonnxruntime")
+        print(f"{name}: {ours:,} instructions a request without ONNX Runtime")
+        for place, cost in costs.items():
+            print(f"  {place:28} {cost:>8,}")
+        table[name] = {"total": ours, **costs}
+    if arguments.update:
+        STORED.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+        return
+    stored = json.loads(STORED.read_text(encoding="utf-8"))["1 x 1"]["total"]
+    now = table["1 x 1"]["total"]
+    if now > stored * TOLERANCE:
+        sys.exit(f"1 x 1 grew from {stored:,} to {now:,}: mend it, or store it and say why")
+    print(f"1 x 1: stored {stored:,}, now {now:,}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+// The whole request path without Python: one model behind the real transport, until its standard
+// input closes. For h2load, for profilers, and for counting instructions (bench/instructions.py).
+//
+//   serve_bench LIBONNXRUNTIME MODEL.onnx MAX_ROWS [IO_THREADS [INLINE_BUDGET_US]]
+//
+// Prints the port on one line when it answers. The model's name is "mlp".
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include "fastserve/base/bytes.h"
+#include "fastserve/engine/engine.h"
+#include "fastserve/front/bridge.h"
+#include "fastserve/front/thread_front.h"
+#include "fastserve/net/server.h"
+#include "fastserve/runtime/session.h"
+
+namespace {
+
+using namespace fastserve;
+
+int fail(const Status& status) {
+  std::fprintf(stderr, "%s\n", status.message().c_str());
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    std::fprintf(
+        stderr, "usage: serve_bench LIBONNXRUNTIME MODEL.onnx MAX_ROWS [IO_THREADS [BUDGET_US]]\n");
+    return 2;
+  }
+  const int io_threads = argc > 4 ? std::atoi(argv[4]) : 1;
+  const Nanos budget = (argc > 5 ? std::atoll(argv[5]) : 500) * kMicrosecond;
+
+  auto library = runtime::Library::open(argv[1]);
+  if (!library.ok()) return fail(library.status());
+  std::ifstream file(argv[2], std::ios::binary);
+  const std::string model((std::istreambuf_iterator<char>(file)), {});
+  auto session = runtime::Session::create(*library, as_bytes(model), {}, "mlp");
+  if (!session.ok()) return fail(session.status());
+
+  engine::Engine engine({.executors = 1, .inline_budget = budget});
+  engine::VersionConfig config;
+  config.model = "mlp";
+  config.is_batching = true;
+  config.has_rows_axis = true;
+  config.max_rows = static_cast<uint32_t>(std::atoi(argv[3]));
+  engine::VersionHandle version = engine.make_version(config, *session);
+  for (uint32_t rows = 1; rows <= config.max_rows; rows *= 2) {
+    for (int i = 0; i < 20; ++i) {
+      const auto ran = engine.warm_up(*version, rows);
+      if (!ran.ok()) return fail(ran.status());
+    }
+  }
+  auto models = std::make_shared<engine::ModelSet>();
+  engine::ModelEntry entry;
+  entry.name = "mlp";
+  entry.ready.push_back(version);
+  models->add(std::move(entry));
+  engine.publish(models);
+
+  front::Bridge bridge;
+  net::ServerOptions options;
+  options.io_threads = io_threads;
+  net::Server server(options, front::thread_front_factory(&engine, &bridge, {}));
+  int os_error = 0;
+  const auto bound = server.listen_tcp("127.0.0.1", 0, nullptr, &os_error);
+  if (!bound.ok()) return fail(bound.status());
+  if (const Status status = server.start(); !status.ok()) return fail(status);
+  std::printf("%d\n", bound.value().port);
+  std::fflush(stdout);
+  char byte = 0;
+  while (read(STDIN_FILENO, &byte, 1) > 0) {
+  }
+  server.close();
+  return 0;
+}
