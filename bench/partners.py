@@ -15,14 +15,18 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CLIENT_CORE = 1
 CHUNK_BYTES = 256 * 1024
 
 
-def session_run(model: str, rows: int) -> object:
+def session_run(model: str, rows: int) -> Callable[[], object]:
     """Returns a function that runs the model once on `rows` rows, as the server configures it."""
     import onnxruntime as ort  # noqa: PLC0415  only the modes that need it pay for its import
 

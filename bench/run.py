@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,9 +116,13 @@ def small_requests(setting: Setting) -> list[Figure]:
         for (connections, in_flight), goal in goals.items():
             rates = []
             for _ in range(setting.repeats):
-                depth = {"connections": connections, "in_flight": in_flight}
-                mine = h2load.run(ours.url(), body=body, seconds=setting.seconds, **depth)
-                other = h2load.run(theirs.url(), seconds=setting.seconds, **depth)
+                load = partial(
+                    h2load.run,
+                    connections=connections,
+                    in_flight=in_flight,
+                    seconds=setting.seconds,
+                )
+                mine, other = load(ours.url(), body=body), load(theirs.url())
                 rates.append((mine.requests_per_second, other.requests_per_second))
             figures.append(
                 Figure(
@@ -144,9 +149,9 @@ def one_in_flight(setting: Setting) -> list[Figure]:
     ):
         for _ in range(setting.repeats):
             alone = setting.partner("once", setting.model("mlp"), 1, 0.5)
-            once = {"connections": 1, "requests": 4_000, "log": True}
-            mine = h2load.run(ours.url(), body=body, **once).percentile(0.5)
-            other = h2load.run(theirs.url(), **once).percentile(0.5)
+            load = partial(h2load.run, connections=1, requests=4_000, log=True)
+            mine = load(ours.url(), body=body).percentile(0.5)
+            other = load(theirs.url()).percentile(0.5)
             values.append((mine - alone) / other)
             mine_us.append(mine)
             other_us.append(other)
@@ -170,19 +175,21 @@ def busy_python(setting: Setting) -> list[Figure]:
         Fastserve(repository, setting.log("calm"), cores="0,1") as calm,
         Fastserve(repository, setting.log("busy"), cores="0,1", program=program) as busy,
     ):
-        paced = {
-            "connections": 4,
-            "requests_per_second": PACED_RATE,
-            "seconds": PACED_SECONDS,
-            "log": True,
-        }
+        paced = partial(
+            h2load.run,
+            connections=4,
+            requests_per_second=PACED_RATE,
+            seconds=PACED_SECONDS,
+            body=body,
+            log=True,
+        )
         for _ in range(setting.repeats):
             # The busy server is stopped while the calm one is measured, or its thread would take
             # a core from it.
             busy.process.send_signal(signal.SIGSTOP)
-            calm_us.append(h2load.run(calm.url(), body=body, **paced).percentile(0.999))
+            calm_us.append(paced(calm.url()).percentile(0.999))
             busy.process.send_signal(signal.SIGCONT)
-            busy_us.append(h2load.run(busy.url(), body=body, **paced).percentile(0.999))
+            busy_us.append(paced(busy.url()).percentile(0.999))
     detail = {
         "calm_p999_us": statistics.median(calm_us),
         "busy_p999_us": statistics.median(busy_us),
@@ -203,8 +210,8 @@ def rows_against_runtime(
         for _ in range(setting.repeats):
             seconds = max(setting.seconds, 4.0) if model == "conv" else setting.seconds
             alone = setting.partner("runtime", setting.model(model), rows, seconds)
-            load = {"connections": 4, "in_flight": in_flight, "seconds": seconds}
-            mine = h2load.run(ours.url(), body=body, **load).requests_per_second * rows
+            load = partial(h2load.run, connections=4, in_flight=in_flight, seconds=seconds)
+            mine = load(ours.url(), body=body).requests_per_second * rows
             pairs.append((mine, alone))
     detail = {
         "fastserve_rows_per_s": statistics.median(mine for mine, _ in pairs),
@@ -225,9 +232,9 @@ def trees(setting: Setting) -> list[Figure]:
     pairs = []
     with Fastserve(setting.only("mlp", "gbt"), setting.log("trees")) as ours:
         for _ in range(setting.repeats):
-            depth = {"connections": 4, "in_flight": 64, "seconds": setting.seconds}
-            of_trees = h2load.run(ours.url(), body=gbt, **depth).requests_per_second
-            of_mlp = h2load.run(ours.url(), body=mlp, **depth).requests_per_second
+            load = partial(h2load.run, connections=4, in_flight=64, seconds=setting.seconds)
+            of_trees = load(ours.url(), body=gbt).requests_per_second
+            of_mlp = load(ours.url(), body=mlp).requests_per_second
             pairs.append((of_trees, of_mlp))
     detail = {
         "gbt_rps": statistics.median(mine for mine, _ in pairs),
@@ -245,8 +252,8 @@ def large_tensors(setting: Setting) -> list[Figure]:
     with Fastserve(setting.only("gap"), setting.log("gap")) as ours:
         for _ in range(setting.repeats):
             copy = setting.partner("copy", IMAGE_BYTES, setting.seconds)
-            load = {"connections": 2, "in_flight": 4, "seconds": setting.seconds}
-            rate = h2load.run(ours.url(), body=body, **load).requests_per_second
+            load = partial(h2load.run, connections=2, in_flight=4, seconds=setting.seconds)
+            rate = load(ours.url(), body=body).requests_per_second
             pairs.append((rate * IMAGE_BYTES / 1e6, copy))
     detail = {
         "fastserve_mb_per_s": statistics.median(mine for mine, _ in pairs),
@@ -263,7 +270,8 @@ def memory_and_start(setting: Setting) -> list[Figure]:
     for _ in range(setting.repeats):
         with Fastserve(setting.only("mlp"), setting.log("start"), cores="0,1") as ours:
             with grpc.insecure_channel(ours.grpc) as channel:
-                infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+                path = "/inference.GRPCInferenceService/ModelInfer"
+                infer: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
                 infer(request, timeout=5)
             seconds.append(time.monotonic() - ours.started)
             megabytes.append(ours.resident_bytes() / 1e6)

@@ -1,1 +1,1 @@
-"""The seam to the compiled core in csrc/: one extension module, `core`; core.pyi says what it holds."""
+"""The seam to the compiled core in csrc/: one extension module, `core`, told by core.pyi."""

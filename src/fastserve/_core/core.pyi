@@ -5,7 +5,7 @@ Every call that can take longer than a microsecond releases the GIL. Errors of t
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, final
+from typing import Any, Literal, NamedTuple, TypeAlias, final
 
 class CoreError(Exception):
     """A failed call of the core. `code` is a gRPC status number, `args[0]` the message."""
@@ -40,10 +40,12 @@ class VersionStats(NamedTuple):
     requests: int
     rows: int
     executions: int
-    failures: dict[str, int]  # invalid, queue_full, overloaded, expired, cancelled, execution, draining
+    # invalid, queue_full, overloaded, expired, cancelled, execution, draining
+    failures: dict[str, int]
     failure_ns: int
     releases: dict[str, int]  # idle, full, deadline, oversize
-    phases: dict[str, tuple[list[int], int]]  # queue, gather, compute, reply, total: bucket counts (last +Inf), sum ns
+    # queue, gather, compute, reply, total: (counts by bucket, the last +Inf; sum in ns)
+    phases: dict[str, tuple[list[int], int]]
     batches: list[BatchStats]
     last_inference_age_ns: int  # -1 when it never ran
     queue_requests: int
@@ -64,13 +66,15 @@ class Library:
 
 @final
 class Session:
-    """One ONNX model in ONNX Runtime. Built from bytes; takes as long as the model needs, GIL released.
+    """One ONNX model in ONNX Runtime. Built from bytes, as long as the model needs, GIL released.
 
     `options`: intra_op_threads, inter_op_threads, allow_spinning, cpu_arena, memory_pattern,
     optimization_level, providers (list of (name, {key: value})), config_entries ({key: value}).
     """
 
-    def __init__(self, library: Library, model: bytes, options: Mapping[str, Any], log_id: str) -> None: ...
+    def __init__(
+        self, library: Library, model: bytes, options: Mapping[str, Any], log_id: str
+    ) -> None: ...
     @property
     def inputs(self) -> list[TensorSpec]: ...
     @property
@@ -122,14 +126,19 @@ class Engine:
         max_queue_bytes: int,
         allow_inline: bool,
     ) -> Version: ...
-    def publish(self, models: Mapping[str, tuple[Sequence[Version], Sequence[tuple[int, str]]]]) -> None:
+    def publish(
+        self, models: Mapping[str, tuple[Sequence[Version], Sequence[tuple[int, str]]]]
+    ) -> None:
         """What is served from now on: name -> (ready versions, [(number, why it is not ready)])."""
     @property
     def backlog_ns(self) -> int: ...
     @property
     def total_queued_bytes(self) -> int: ...
     def close(self) -> None:
-        """Stops the executors; queued requests are answered UNAVAILABLE. The server and raw ports must be closed."""
+        """Stops the executors; queued requests are answered UNAVAILABLE.
+
+        The server and the raw ports must be closed.
+        """
 
 @final
 class RawPort:
@@ -154,13 +163,15 @@ class RawPort:
         """Finished requests: (token, status code, answer bytes if 0 else message)."""
     def close(self) -> None: ...
 
-# kind, call id, payload. "start": (path, peer, deadline_ns or -1, [(key, value)]) with value str, or
-# bytes for "-bin" keys; "message": bytes; the others: None.
-BridgeEvent = tuple[Literal["start", "message", "half_close", "cancelled", "writable"], int, Any]
+# kind, call id, payload. "start": (path, peer, deadline_ns or -1, [(key, value)]) with value
+# str, or bytes for "-bin" keys; "message": bytes; the others: None.
+BridgeEvent: TypeAlias = tuple[
+    Literal["start", "message", "half_close", "cancelled", "writable"], int, Any
+]
 
 @final
 class Server:
-    """The native transport: listeners and io threads. Calls that are not hot come out of the bridge.
+    """The native transport: listeners and io threads. The bridge gives the calls that are not hot.
 
     Thread: the control plane's.
     """
@@ -185,7 +196,7 @@ class Server:
         key_pem: bytes | None = None,
         client_ca_pem: bytes | None = None,
     ) -> tuple[str, int]:
-        """Binds (port 0: any free) and returns what was bound. OSError with address when it cannot."""
+        """Binds (port 0: any free) and returns what was bound. OSError with the address if not."""
     def listen_unix(self, path: str) -> None: ...
     def start(self) -> None:
         """Starts the io threads and accepts connections."""
@@ -201,10 +212,14 @@ class Server:
     @property
     def event_fd(self) -> int: ...
     def take_events(self) -> list[BridgeEvent]: ...
-    def send_initial_metadata(self, call: int, metadata: Sequence[tuple[str, str | bytes]]) -> None: ...
+    def send_initial_metadata(
+        self, call: int, metadata: Sequence[tuple[str, str | bytes]]
+    ) -> None: ...
     def send_message(self, call: int, message: bytes) -> None: ...
     def set_compression(self, call: int) -> None: ...
-    def finish(self, call: int, code: int, message: str, trailers: Sequence[tuple[str, str | bytes]]) -> None: ...
+    def finish(
+        self, call: int, code: int, message: str, trailers: Sequence[tuple[str, str | bytes]]
+    ) -> None: ...
     def credit(self, call: int, size: int) -> None:
         """Python took `size` bytes of received messages; the peer may send as many more."""
 

@@ -1,5 +1,5 @@
-# The one extension module of fastserve: thin classes over the engine in csrc/. What a class promises
-# is written in core.pyi.
+# The one extension module of fastserve: thin classes over the engine in csrc/. What a class
+# promises is written in core.pyi.
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libcpp.memory cimport make_shared, make_unique, shared_ptr, unique_ptr
 from libcpp.pair cimport pair

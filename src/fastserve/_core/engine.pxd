@@ -64,7 +64,8 @@ cdef extern from "fastserve/runtime/session.h" namespace "fastserve::runtime" no
         const CSignature& signature()
         const CModelMetadata& metadata()
 
-    CResult[shared_ptr[CLibrary]] open_library "fastserve::runtime::Library::open"(const string& path)
+    CResult[shared_ptr[CLibrary]] open_library "fastserve::runtime::Library::open"(
+        const string& path)
     CResult[shared_ptr[CSession]] create_session "fastserve::runtime::Session::create"(
         shared_ptr[CLibrary] library, CByteSpan model, const CSessionOptions& options,
         const string& log_id)
@@ -189,7 +190,9 @@ cdef extern from *:
     inline Nanos age_of(Nanos then) { return then == 0 ? -1 : monotonic_now() - then; }
     }  // namespace fastserve::engine
     """
-    shared_ptr[const CModelSet] as_const_set "fastserve::engine::as_const_set"(shared_ptr[CModelSet]) nogil
+    shared_ptr[const CModelSet] as_const_set "fastserve::engine::as_const_set"(
+        shared_ptr[CModelSet]) nogil
     int64_t bucket_bound "fastserve::engine::bucket_bound"(size_t) nogil
-    vector[uint64_t] phase_buckets "fastserve::engine::phase_buckets"(const CStatsSnapshot&, size_t phase) nogil
+    vector[uint64_t] phase_buckets "fastserve::engine::phase_buckets"(
+        const CStatsSnapshot&, size_t phase) nogil
     int64_t age_of "fastserve::engine::age_of"(int64_t then) nogil

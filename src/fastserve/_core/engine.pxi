@@ -142,7 +142,8 @@ cdef c.CSessionOptions session_options(object options) except *:
 cdef class Session:
     cdef shared_ptr[c.CSession] handle
 
-    def __init__(self, Library library not None, bytes model not None, options, str log_id not None):
+    def __init__(self, Library library not None, bytes model not None, options,
+                 str log_id not None):
         cdef c.CSessionOptions session = session_options(options)
         cdef string name = log_id.encode()
         cdef CByteSpan data = span_of(model)
