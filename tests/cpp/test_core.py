@@ -64,10 +64,12 @@ def fuzz_targets():
     return [path.stem for path in sorted((CSRC / "fuzz").glob("*_fuzz.cc"))]
 
 
-def run_or_fail(command, **options):
+def failure_of(command, **options):
+    """What the command printed when it failed, else None."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    if done.returncode != 0:
-        pytest.fail(f"{' '.join(command)}\n{done.stdout}{done.stderr}", pytrace=False)
+    if done.returncode == 0:
+        return None
+    return f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
 def program(name):
@@ -83,7 +85,8 @@ def program(name):
 
 
 @cache
-def build(binary, target):
+def build_failure(binary, target):
+    """Compiles once in a session, also when that fails: 200 cases do not try again."""
     folder = BUILD / binary.folder
     options = [
         f"-DFASTSERVE_SANITIZE={binary.sanitize}",
@@ -92,10 +95,32 @@ def build(binary, target):
     ]
     if not (folder / "CMakeCache.txt").exists():
         options.append(f"-DCMAKE_CXX_COMPILER={binary.compiler}")
-    run_or_fail([program("cmake"), "-G", "Ninja", "-S", str(CSRC), "-B", str(folder), *options])
+    configure = [program("cmake"), "-G", "Ninja", "-S", str(CSRC), "-B", str(folder), *options]
     jobs = str(len(os.sched_getaffinity(0)))
-    run_or_fail([program("cmake"), "--build", str(folder), "--target", target, "-j", jobs])
-    return folder / target
+    compile_ = [program("cmake"), "--build", str(folder), "--target", target, "-j", jobs]
+    return failure_of(configure) or failure_of(compile_)
+
+
+def build(binary, target):
+    failure = build_failure(binary, target)
+    if failure is not None:
+        pytest.fail(failure, pytrace=False)
+    return BUILD / binary.folder / target
+
+
+def build_for(items):
+    """Compiles what the collected tests will run; conftest.py calls it before the first of them."""
+    needs = {
+        "test_cpp": [PLAIN],
+        "test_cpp_under_address_sanitizer": [ADDRESS],
+        "test_cpp_binary_ends_well": [PLAIN, ADDRESS],
+        "test_cpp_storm_under_thread_sanitizer": [THREAD],
+    }
+    names = {item.originalname for item in items}
+    for binary in dict.fromkeys(binary for name in names for binary in needs.get(name, [])):
+        build_failure(binary, "fastserve_tests")
+    if CLANG is not None and "test_cpp_fuzz_target_finds_nothing" in names:
+        build_failure(ADDRESS, "fastserve_fuzz")
 
 
 def environment():
@@ -213,4 +238,6 @@ def test_cpp_fuzz_target_finds_nothing(target):
         str(corpus),
         *([str(seeds)] if seeds.is_dir() else []),
     ]
-    run_or_fail(command, env=environment(), timeout=FUZZ_SECONDS + 120)
+    failure = failure_of(command, env=environment(), timeout=FUZZ_SECONDS + 120)
+    if failure is not None:
+        pytest.fail(failure, pytrace=False)
