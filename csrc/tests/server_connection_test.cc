@@ -333,8 +333,6 @@ TEST_CASE("requests that break gRPC's rules get their status and never reach the
        "malformed grpc-timeout '-1S', expected 1 to 8 digits and one of H, M, S, m, u, n"},
       {"no te", without(ok, "te"), "2", "header te is '', gRPC requires 'trailers'"},
       {"not POST", replaced(":method", "GET"), "2", "HTTP method 'GET', expected 'POST'"},
-      {"path without a method", replaced(":path", "/x"), "12",
-       "malformed method name '/x', expected '/service/method'"},
       {"unknown encoding", with(ok, "grpc-encoding", "br"), "12",
        "grpc-encoding 'br' is not supported, use one of: identity, deflate, gzip"},
       {"bad base64", with(ok, "x-trace-bin", "a$b="), "13",

@@ -17,13 +17,6 @@ bool is_grpc_content_type(std::string_view type) {
   return type.size() == kGrpc.size() || type[kGrpc.size()] == '+' || type[kGrpc.size()] == ';';
 }
 
-// "/service/method", both parts there.
-bool is_method_path(std::string_view path) {
-  if (path.size() < 4 || path[0] != '/') return false;
-  const size_t slash = path.find('/', 1);
-  return slash != std::string_view::npos && slash > 1 && slash + 1 < path.size();
-}
-
 // The raw values; data() is null where the header is absent.
 struct RawHeaders {
   std::string_view method, path, te, content_type, timeout, encoding, accept_encoding;
@@ -83,10 +76,7 @@ Status read_request_headers(std::span<const http2::Header> fields, RequestHeader
   if (raw.te != "trailers") {
     return {Code::kUnknown, "header te is " + quoted(raw.te) + ", gRPC requires 'trailers'"};
   }
-  if (!is_method_path(raw.path)) {
-    return {Code::kUnimplemented,
-            "malformed method name " + quoted(raw.path) + ", expected '/service/method'"};
-  }
+  // Any path is a method for the front to know or not: it asks for the token first.
   if (headers->encoding == Encoding::kUnknown) {
     return {Code::kUnimplemented,
             "grpc-encoding " + quoted(raw.encoding) +
