@@ -40,10 +40,13 @@ class Answers final : public Completion {
       asked.answer.resize(data.size() / sizeof(int64_t));
       std::memcpy(asked.answer.data(), data.data(), data.size());
     }
-    ++count_;
+  }
+  // Counted here: until its flush an executor may touch this object.
+  void flush_completions(size_t count) override {
+    std::lock_guard lock(mutex_);
+    count_ += count;
     changed_.notify_all();
   }
-  void flush_completions(size_t) override {}
   void wait_for(size_t count) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return count_ >= count; });

@@ -84,9 +84,10 @@ TEST_CASE("session maps every element type of the protocol") {
       {"int16", DType::kInt16},   {"int32", DType::kInt32},   {"int64", DType::kInt64},
       {"fp16", DType::kFp16},     {"bf16", DType::kBf16},     {"fp32", DType::kFp32},
       {"fp64", DType::kFp64},     {"bytes", DType::kBytes}};
-  for (const auto& [name, dtype] : kinds) {
-    CAPTURE(std::string(name));
-    TestModel model("identity_" + std::string(name));
+  for (const auto& [kind, dtype] : kinds) {
+    const std::string name = kind;  // clang 14 captures no structured binding
+    CAPTURE(name);
+    TestModel model("identity_" + name);
     CHECK(model.session->signature().inputs[0].dtype == dtype);
     CHECK(model.session->signature().outputs[0].dtype == dtype);
   }
@@ -99,8 +100,9 @@ TEST_CASE("session refuses what is not a dense tensor of a protocol type, by nam
       {"zipmap", "output 'y'", "sequence"},
       {"float8_output", "output 'y'", "float8e4m3fn"},
       {"int4_output", "output 'y'", "int4"}};
-  for (const auto& [name, tensor, type] : cases) {
-    CAPTURE(std::string(name));
+  for (const auto& [file, tensor, type] : cases) {
+    const std::string name = file;
+    CAPTURE(name);
     Status status = load_error(name);
     CHECK(status.code() == Code::kUnimplemented);
     CHECK(contains(status, tensor));

@@ -106,9 +106,9 @@ class LimitSettings(_Group, frozen=True):
     max_total_queue_bytes: Bytes = 1024 * _MIB
     # A model file is a protobuf message, which cannot be larger than 2 GiB.
     max_model_bytes: Annotated[int, msgspec.Meta(ge=1, le=1 << 31)] = 1 << 31
-    # A batch predicted to finish within this runs on the io thread; 0 turns that off. Chosen with
-    # bench/inline.
-    inline_budget_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 500
+    # A sweep's batches predicted to finish within this run on the io thread; 0 turns that off, None
+    # leaves it to the thread plan.
+    inline_budget_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
 
 
 class Settings(_Group, frozen=True):

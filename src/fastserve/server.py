@@ -78,6 +78,7 @@ class Server:
             read_cpu_budget(),
             io_threads=settings.threads.io_threads,
             executors=settings.threads.executors,
+            inline_budget_us=settings.limits.inline_budget_us,
         )
         limits = settings.limits
         self._engine = core.Engine(
@@ -86,7 +87,7 @@ class Server:
             max_queue_rows=limits.max_queue_rows,
             max_queue_bytes=limits.max_queue_bytes,
             max_total_queue_bytes=limits.max_total_queue_bytes,
-            inline_budget_ns=limits.inline_budget_us * 1000,
+            inline_budget_ns=self._threads.inline_budget_us * 1000,
         )
         scan = scan_repository(settings.repository)
         for place, problem in scan.problems:

@@ -81,6 +81,15 @@ def test_choose_max_rows_stops_where_a_row_gets_hardly_cheaper():
     assert choice.reason == "4 rows at once make a row 4% cheaper, less than 10%"
 
 
+def test_choose_max_rows_takes_short_runs_that_make_a_row_no_dearer():
+    assert choose_max_rows(doubling(100_000, 200_000, 395_000, 790_000), None).max_rows == 8
+
+
+def test_choose_max_rows_stops_where_joining_rows_costs_more_than_it_saves():
+    choice = choose_max_rows(doubling(50_000, 250_000), None)
+    assert (choice.max_rows, choice.reason) == (1, "2 rows at once make a row 150% dearer")
+
+
 def test_choose_max_rows_stops_where_a_run_takes_too_long():
     choice = choose_max_rows(doubling(30 * MS, 40 * MS, 60 * MS), None)
     assert choice.max_rows == 2

@@ -177,6 +177,7 @@ void Port::run_inline(Version& version) {
         lane.remove(request);
         request->is_pending = false;
         complete_expired(request, &stats, now);
+        completion_->flush_completions(1);
         continue;
       }
       batch::PlanLimits now_limits = limits;

@@ -17,9 +17,14 @@ class SyntheticRows {
  public:
   SyntheticRows(const runtime::Signature& signature, int64_t rows);
   std::span<const runtime::RunInput> inputs() const { return inputs_; }
+  // Gathers every input anew from its single rows, as a batch of one-row requests is.
+  void join_rows();
 
  private:
+  const size_t rows_;
   std::vector<Buffer> memory_;
+  std::vector<Buffer> joined_;
+  std::vector<ByteSpan> pieces_;
   std::vector<runtime::RunInput> inputs_;
 };
 

@@ -61,7 +61,7 @@ def make_forecast(repository: Path | None, *, io_threads: int, executors: int) -
         max_queue_rows=limits.max_queue_rows,
         max_queue_bytes=limits.max_queue_bytes,
         max_total_queue_bytes=limits.max_total_queue_bytes,
-        inline_budget_ns=limits.inline_budget_us * 1000,
+        inline_budget_ns=threads.inline_budget_us * 1000,
     )
     try:
         loader = Loader(engine, library, repository, limits)

@@ -7,6 +7,7 @@ cgroup to the root (version 2: cpu.max; version 1: cpu.cfs_quota_us over cpu.cfs
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -32,25 +33,43 @@ class ThreadPlan(msgspec.Struct, frozen=True):
     io_threads: int
     executors: int
     intra_op_threads: int
+    inline_budget_us: int
     reason: str
 
 
-def plan_threads(budget: CpuBudget, *, io_threads: int = 0, executors: int = 0) -> ThreadPlan:
+# What a sweep's batches may take on the io thread. With a CPU to spare, an executor beside it does
+# better from about half a millisecond on; without one it only adds context switches, and the bound
+# is there for the calls that wait meanwhile. Chosen with `bench/run.py --only trees small`.
+INLINE_BUDGET_US: Final = 500
+INLINE_BUDGET_ALONE_US: Final = 5_000
+
+
+def plan_threads(
+    budget: CpuBudget,
+    *,
+    io_threads: int = 0,
+    executors: int = 0,
+    inline_budget_us: int | None = None,
+) -> ThreadPlan:
     """One executor a CPU, since a run uses one thread; one io thread for four CPUs, at most eight.
 
     An io thread of a tiny model carries about as much as four executors of a heavy one, and it
-    sleeps when there is little to carry, so the two may share CPUs. Zero means planned, else as
-    given.
+    sleeps when there is little to carry, so the two may share CPUs. Zero (None for the inline
+    budget) means planned, else as given.
     """
     cpus = budget.cpus
     source = f"{budget.affinity_cpus} CPUs by affinity"
     if budget.quota_cpus > 0:
         source += f", a quota of {budget.quota_cpus:g}"
+    io_threads = io_threads or min(8, max(1, cpus // 4))
+    if inline_budget_us is None:
+        inline_budget_us = INLINE_BUDGET_US if cpus > io_threads else INLINE_BUDGET_ALONE_US
     return ThreadPlan(
         cpus=cpus,
-        io_threads=io_threads or min(8, max(1, cpus // 4)),
+        io_threads=io_threads,
         executors=executors or cpus,
         intra_op_threads=1,
+        inline_budget_us=inline_budget_us,
         reason=source,
     )
 

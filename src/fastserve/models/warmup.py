@@ -1,8 +1,8 @@
 """Warm-up: first runs before the first request, which also teach what a batch of each size costs.
 
 Rows double from 1 as long as time is left. From the costs follows the largest useful batch, unless
-model.toml says one: rows double while the next step is predicted to stay within the budget of one
-run and still makes a row cheaper by a tenth.
+model.toml says one: rows double while the run is short anyway and a row gets no dearer, and beyond
+that while it stays within the budget of one run and makes a row cheaper by a tenth.
 """
 
 import time
@@ -16,7 +16,9 @@ from fastserve.errors import FastserveError
 MAX_AUTOMATIC_ROWS: Final = 256
 # One run may not hold an executor for longer than this on account of batching.
 MAX_RUN_NS: Final = 50_000_000
-# A doubling that makes a row cheaper by less than this is not worth its latency.
+# A run within this is no latency to speak of, and each batch costs the server something as well.
+SHORT_RUN_NS: Final = 1_000_000
+# A doubling beyond it that makes a row cheaper by less than this is not worth its latency.
 MIN_GAIN_RATIO: Final = 0.10
 # Of one model; more would only delay the start.
 TIME_CAP_NS: Final = 500_000_000
@@ -76,23 +78,27 @@ def choose_max_rows(costs: Sequence[Cost], configured: int | None) -> RowsChoice
         return RowsChoice(1, "nothing was measured")
     best = costs[0]
     for cost in costs[1:]:
-        if cost.run_ns > MAX_RUN_NS:
-            return RowsChoice(
-                best.rows,
-                f"a run of {cost.rows} rows takes {_ms(cost.run_ns)} ms, "
-                f"more than {_ms(MAX_RUN_NS)} ms",
-            )
-        gain = 1 - (cost.run_ns / cost.rows) / (best.run_ns / best.rows)
-        if gain < MIN_GAIN_RATIO:
-            return RowsChoice(
-                best.rows,
-                f"{cost.rows} rows at once make a row {gain:.0%} cheaper, "
-                f"less than {MIN_GAIN_RATIO:.0%}",
-            )
+        obstacle = _obstacle(best, cost)
+        if obstacle:
+            return RowsChoice(best.rows, obstacle)
         best = cost
-    if best.rows >= MAX_AUTOMATIC_ROWS:
-        return RowsChoice(best.rows, f"rows get cheaper up to {best.rows}, the most that is chosen")
-    return RowsChoice(best.rows, f"rows get cheaper up to {best.rows}, the most that was measured")
+    bound = "chosen" if best.rows >= MAX_AUTOMATIC_ROWS else "measured"
+    return RowsChoice(best.rows, f"rows get cheaper up to {best.rows}, the most that is {bound}")
+
+
+def _obstacle(best: Cost, cost: Cost) -> str:
+    """Why runs of `cost` are not worth it beside those of `best`; empty when they are."""
+    gain = 1 - (cost.run_ns / cost.rows) / (best.run_ns / best.rows)
+    if cost.run_ns <= SHORT_RUN_NS:
+        is_dearer = gain < -MIN_GAIN_RATIO
+        return f"{cost.rows} rows at once make a row {-gain:.0%} dearer" if is_dearer else ""
+    if cost.run_ns > MAX_RUN_NS:
+        return (
+            f"a run of {cost.rows} rows takes {_ms(cost.run_ns)} ms, more than {_ms(MAX_RUN_NS)} ms"
+        )
+    if gain < MIN_GAIN_RATIO:
+        return f"{cost.rows} rows at once make a row {gain:.0%} cheaper, less than {MIN_GAIN_RATIO:.0%}"
+    return ""
 
 
 def _ms(ns: int) -> str:
