@@ -39,6 +39,7 @@ class FixedFront final : public front::LoopFront {
   void run_inbox(Nanos) override {}
   void end_sweep(Nanos) override {}
   Nanos next_timer() const override { return kNever; }
+  bool has_calls_elsewhere() const override { return false; }
   void start_drain() override {}
 };
 

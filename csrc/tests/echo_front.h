@@ -118,6 +118,7 @@ class EchoFront final : public front::LoopFront {
   }
   void end_sweep(Nanos now) override { wheel_.advance(now); }
   Nanos next_timer() const override { return wheel_.next(); }
+  bool has_calls_elsewhere() const override { return false; }
   void start_drain() override { is_draining_ = true; }
 
  private:

@@ -36,6 +36,9 @@ class InferDesk final : public engine::Completion {
   // False when the engine had no port left for this thread, and after close().
   bool is_open() const { return port_ != nullptr; }
 
+  // Calls that the engine has.
+  size_t outstanding() const { return outstanding_; }
+
   InferCall* take();
   void give_back(InferCall* infer);
 

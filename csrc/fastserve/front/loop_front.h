@@ -20,6 +20,8 @@ class LoopFront : public grpc::Front {
   virtual void end_sweep(Nanos now) = 0;
   // The loop sleeps until this at the latest; kNever when nothing is timed.
   virtual Nanos next_timer() const = 0;
+  // Some call waits for an executor or for the control plane, whose answer comes by wake().
+  virtual bool has_calls_elsewhere() const = 0;
   // The server began to drain: new calls are refused with kUnavailable from now on.
   virtual void start_drain() = 0;
 };

@@ -41,6 +41,9 @@ class ThreadFront final : public LoopFront {
   void run_inbox(Nanos now) override;
   void end_sweep(Nanos now) override;
   Nanos next_timer() const override { return timers_.next(); }
+  bool has_calls_elsewhere() const override {
+    return desk_.outstanding() > 0 || bridge_.open_calls() > 0;
+  }
   void start_drain() override { is_draining_ = true; }
 
  private:

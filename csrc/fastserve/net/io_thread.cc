@@ -119,6 +119,8 @@ void IoThread::run() {
 // Blocks until the first event, runs its handler.
 void IoThread::wait() {
   if (!touched_.empty() || is_notified_) return;
+  const Nanos idle_since = monotonic_now();
+  if (poll_before_sleep(idle_since)) return;
   int signal = kAwake;
   if (!signal_.compare_exchange_strong(signal, kAsleep, std::memory_order_acq_rel)) return;
   const Nanos until = std::min(front_->next_timer(), timers_.next());
@@ -128,6 +130,24 @@ void IoThread::wait() {
     context_.run_one_until(time_point_of(until));
   }
   is_notified_ = signal_.exchange(kAwake, std::memory_order_acq_rel) == kNotified;
+  spinner_.observe(monotonic_now() - idle_since, /*slept=*/true);
+}
+
+// True when something came up. While a call is with an executor or with Python it does not poll:
+// they may need this very core.
+bool IoThread::poll_before_sleep(Nanos idle_since) {
+  const Nanos budget = spinner_.budget();
+  if (budget == 0 || front_->has_calls_elsewhere()) return false;
+  Nanos now = idle_since;
+  const Nanos until = std::min({now + budget, front_->next_timer(), timers_.next()});
+  while (now < until) {
+    const bool is_up = context_.poll_one() > 0 || signal_.load(std::memory_order_relaxed) != kAwake;
+    now = monotonic_now();
+    if (!is_up) continue;
+    spinner_.observe(now - idle_since, /*slept=*/false);
+    return true;
+  }
+  return false;
 }
 
 // Runs the handlers of everything that is ready. Each connection reads at most once: it reads on

@@ -28,6 +28,7 @@
 #include "fastserve/net/connection.h"
 #include "fastserve/net/handler_memory.h"
 #include "fastserve/net/options.h"
+#include "fastserve/net/spinner.h"
 
 namespace fastserve::net {
 
@@ -83,6 +84,7 @@ class IoThread {
 
   void run();
   void wait();
+  bool poll_before_sleep(Nanos idle_since);
   void read_ready();
   void sweep();
   void flush_touched();
@@ -104,6 +106,7 @@ class IoThread {
 
   Nanos now_ = 0;
   TimerWheel timers_;
+  Spinner spinner_;
   Timer drain_timer_;
   bool is_draining_ = false;
   bool is_drained_ = false;  // the second GOAWAY was sent
