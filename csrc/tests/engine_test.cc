@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "gated_session.h"
+#include "tests/gated_session.h"
 
 using namespace fastserve;
 using namespace fastserve::engine;

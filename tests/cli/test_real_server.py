@@ -37,7 +37,7 @@ def test_list_and_describe_tell_what_is_served(demo_models, endpoint, fastserve)
     outcome = fastserve("model", "describe", "digits")
     assert outcome.code == 0, outcome.err
     assert "image" in outcome.out
-    assert "batching: on" in outcome.out
+    assert "; rows are independent" in outcome.out
 
 
 def test_plan_explains_every_model(demo_models, fastserve):

@@ -39,9 +39,9 @@ def test_readme_make_target_exists(words):
 
 @pytest.mark.parametrize("words", of_program("fastserve"), ids=" ".join)
 def test_readme_fastserve_command_exists_with_its_options(words):
-    from fastserve.cli import main
+    from fastserve.cli.root import root
 
-    command = main
+    command = root
     context = click.Context(command)
     rest = list(words[1:])
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):

@@ -29,7 +29,9 @@ DOCUMENTED = {
 
 
 def tree():
-    return {kind.__name__: kind for kind in errors.FastserveError.__subclasses__()}
+    # The client adds classes of its own; imported by another test, they are subclasses here too.
+    kinds = errors.FastserveError.__subclasses__()
+    return {kind.__name__: kind for kind in kinds if kind.__module__ == errors.__name__}
 
 
 def test_tree_has_the_documented_codes():

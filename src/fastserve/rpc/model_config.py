@@ -46,6 +46,9 @@ def model_config(loaded: LoadedVersion) -> pb.ModelConfig:
     )
     if is_batching:
         config.dynamic_batching.max_queue_delay_microseconds = loaded.config.batching.max_delay_us
+    # Triton's place for what has no field; `fastserve model describe` shows it.
+    config.parameters["batching"].string_value = loaded.batching.reason
+    config.parameters["max_rows"].string_value = loaded.rows.reason
     return config
 
 

@@ -1,0 +1,222 @@
+// ModelInfer and ModelStreamInfer over the whole data plane: sockets, transport, front, engine. The
+// model echoes its rows, so an answer shows whose it is.
+#include "fastserve/front/thread_front.h"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "fastserve/engine/engine.h"
+#include "fastserve/front/bridge.h"
+#include "fastserve/net/server.h"
+#include "tests/gated_session.h"
+#include "tests/socket_client.h"
+#include "tests/wire_bytes.h"
+
+namespace {
+
+using namespace fastserve;
+using fastserve::testing::GatedSession;
+using net::testing::frame_message;
+using net::testing::SocketClient;
+using wire::block;
+
+constexpr const char* kInfer = "/inference.GRPCInferenceService/ModelInfer";
+constexpr const char* kStream = "/inference.GRPCInferenceService/ModelStreamInfer";
+
+std::string raw_rows(const std::vector<int64_t>& rows) {
+  return {reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(int64_t)};
+}
+
+// A ModelInferRequest for the echo model.
+std::string request(const std::vector<int64_t>& rows, const std::string& id = "") {
+  const std::string shape = wire::varint(rows.size()) + wire::varint(1);
+  const std::string input = block(1, "x") + block(2, "INT64") + block(3, shape);
+  return block(1, "echo") + (id.empty() ? "" : block(3, id)) + block(5, input) +
+         block(7, raw_rows(rows));
+}
+
+net::ServerOptions two_threads() {
+  net::ServerOptions options;
+  options.io_threads = 2;
+  return options;
+}
+
+struct Fixture {
+  explicit Fixture(engine::EngineOptions options = {.executors = 2, .inline_budget = 0},
+                   front::FrontOptions front = {})
+      : session(std::make_shared<GatedSession>()),
+        engine(options),
+        server(two_threads(), front::thread_front_factory(&engine, &bridge, front)) {
+    publish();
+    int os_error = 0;
+    const auto bound = server.listen_tcp("127.0.0.1", 0, nullptr, &os_error);
+    REQUIRE(bound.ok());
+    port = bound.value().port;
+    REQUIRE(server.start().ok());
+  }
+  ~Fixture() {
+    session->open_gate();
+    server.close();
+  }
+  // A new version object of the same model in place of the old one.
+  void publish() {
+    engine::VersionConfig config;
+    config.model = "echo";
+    config.is_batching = true;
+    config.has_rows_axis = true;
+    config.max_rows = 16;
+    engine::ModelEntry entry;
+    entry.name = "echo";
+    entry.ready.push_back(engine.make_version(config, session));
+    auto models = std::make_shared<engine::ModelSet>();
+    models->add(std::move(entry));
+    engine.publish(std::move(models));
+  }
+  int connect() const { return net::testing::connect_tcp(port); }
+
+  std::shared_ptr<GatedSession> session;
+  engine::Engine engine;
+  front::Bridge bridge;
+  net::Server server;
+  uint16_t port = 0;
+};
+
+}  // namespace
+
+TEST_CASE("thread_front answers ModelInfer with the caller's own rows") {
+  Fixture f;
+  SocketClient client(f.connect());
+  const auto& answer = client.unary(kInfer, request({5, 6}));
+  CHECK(answer.status() == "0");
+  REQUIRE(answer.messages().size() == 1);
+  CHECK(answer.messages()[0].find(raw_rows({5, 6})) != std::string::npos);
+}
+
+TEST_CASE("thread_front answers a waiting request at its deadline while the model is stuck") {
+  Fixture f({.executors = 1, .inline_budget = 0});
+  f.session->close_gate();
+  SocketClient client(f.connect());
+  const int32_t stuck = client.call(kInfer, frame_message(request({1})));
+  client.write();
+  f.session->wait_for_runs(1);
+  const int32_t waiting = client.call(kInfer, frame_message(request({2})), true, "30m");
+  CHECK(client.pump_until_closed(waiting));
+  CHECK(client.answer(waiting).status() == "4");
+  CHECK_FALSE(client.answer(stuck).is_closed);
+  f.session->open_gate();
+  CHECK(client.pump_until_closed(stuck));
+  CHECK(client.answer(stuck).status() == "0");
+}
+
+TEST_CASE("thread_front asks for the token first, whatever the method") {
+  Fixture f({.executors = 1, .inline_budget = 0}, {.tokens = {"secret"}});
+  SocketClient client(f.connect());
+  for (const char* path : {kInfer, kStream, "/grpc.health.v1.Health/Check", "/x", "//a/b"}) {
+    CAPTURE(path);
+    CHECK(client.unary(path, "").status() == "16");
+  }
+}
+
+TEST_CASE("thread_front answers a stream in the order of its requests, failures in place") {
+  Fixture f;
+  SocketClient client(f.connect());
+  std::string body;
+  for (int64_t i = 0; i < 20; ++i) {
+    body += frame_message(i == 7 ? block(1, "nobody") + block(3, "seven")
+                                 : request({i}, "r" + std::to_string(i)));
+  }
+  const int32_t id = client.call(kStream, body);
+  REQUIRE(client.pump_until_closed(id));
+  CHECK(client.answer(id).status() == "0");
+  const auto messages = client.answer(id).messages();
+  REQUIRE(messages.size() == 20);
+  for (size_t i = 0; i < messages.size(); ++i) {
+    CAPTURE(i);
+    CHECK(messages[i].find(i == 7 ? "seven" : "r" + std::to_string(i)) != std::string::npos);
+  }
+  CHECK(messages[7].find("unknown model: 'nobody'") != std::string::npos);
+}
+
+TEST_CASE("thread_front refuses ModelInfer with two messages, and with none") {
+  Fixture f;
+  SocketClient client(f.connect());
+  const int32_t two =
+      client.call(kInfer, frame_message(request({1})) + frame_message(request({2})));
+  CHECK(client.pump_until_closed(two));
+  CHECK(client.answer(two).status() == "12");
+  const int32_t none = client.call(kInfer, "");
+  CHECK(client.pump_until_closed(none));
+  CHECK(client.answer(none).status() == "12");
+}
+
+TEST_SUITE("storm") {
+  TEST_CASE("thread_front mixes no answers while calls are reset and versions are replaced") {
+    Fixture f({.executors = 2, .inline_budget = 20 * kMicrosecond});
+    constexpr int kThreads = 3;
+    constexpr int kRounds = 12;
+    std::atomic<int> wrong{0};
+    std::atomic<int> answered{0};
+    std::atomic<bool> is_over{false};
+    std::thread publisher([&] {
+      while (!is_over) {
+        f.publish();
+        std::this_thread::yield();
+      }
+    });
+    std::vector<std::thread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([&, thread] {
+        std::mt19937 random(static_cast<uint32_t>(thread) + 1);
+        int64_t next = int64_t{thread} << 32;
+        for (int round = 0; round < kRounds; ++round) {
+          SocketClient client(f.connect());
+          std::vector<std::pair<int32_t, std::string>> whole;
+          for (int i = 0; i < 30; ++i) {
+            std::vector<int64_t> rows(1 + random() % 4);
+            for (int64_t& row : rows) row = ++next;
+            const std::string body = frame_message(request(rows));
+            const uint32_t kind = random() % 5;
+            if (kind == 0) {
+              const int32_t id = client.call(kInfer, body);
+              client.write();
+              client.reset(id);
+            } else if (kind == 1) {
+              client.call(kStream, body + body, random() % 2 == 0);
+            } else {
+              whole.emplace_back(client.call(kInfer, body, true, kind == 2 ? "1m" : ""),
+                                 raw_rows(rows));
+            }
+            if (random() % 4 == 0) client.write();
+          }
+          if (random() % 4 == 0) continue;  // vanishes with everything in flight
+          for (const auto& [id, rows] : whole) {
+            client.pump_until_closed(id);
+            const auto& answer = client.answer(id);
+            const std::string status = answer.status();
+            // With a deadline of a millisecond: late, or refused because it would be.
+            if (status == "4" || status == "8") continue;
+            const auto messages = answer.messages();
+            if (status != "0" || messages.size() != 1 ||
+                messages[0].find(rows) == std::string::npos) {
+              ++wrong;
+            } else {
+              ++answered;
+            }
+          }
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    is_over = true;
+    publisher.join();
+    CHECK(wrong == 0);
+    CHECK(answered > 0);
+  }
+}
