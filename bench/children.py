@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -82,6 +83,24 @@ class Fastserve(Child):
             time.sleep(0.005)
         self.process.kill()
         raise SystemExit(f"the server did not start; its log:\n{self.log.read_text()}")
+
+    def failures(self) -> dict[str, float]:
+        """Returns how many requests failed, by reason. h2load sees HTTP's status, not gRPC's."""
+        with urllib.request.urlopen(f"http://{self.http}/metrics") as page:
+            lines = page.read().decode().splitlines()
+        found: dict[str, float] = {}
+        for line in lines:
+            if line.startswith("fastserve_failures_total{"):
+                reason = line.split('reason="')[1].split('"')[0]
+                found[reason] = found.get(reason, 0) + float(line.rsplit(" ", 1)[1])
+        return {reason: count for reason, count in found.items() if count}
+
+    def __exit__(self, *_: object) -> None:
+        failures = self.failures() if self.process.poll() is None else {}
+        failures.pop("cancelled", None)  # h2load leaves its last calls behind
+        super().__exit__()
+        if failures:
+            raise SystemExit(f"requests failed, so the figure means nothing: {failures}")
 
     def url(self) -> str:
         """Returns where h2load sends a ModelInfer."""

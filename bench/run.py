@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = Path(__file__).resolve().parent
-IMAGE_SHAPE = (1, 3, 224, 224)
+# One row of each model's input.
+SHAPES = {"mlp": (30,), "gbt": (30,), "conv": (3, 112, 112), "gap": (3, 224, 224)}
 IMAGE_BYTES = 4 * 3 * 224 * 224
-FEATURES = (1, 30)
 PACED_RATE = 2_000
 PACED_SECONDS = 6.0
 
@@ -88,9 +88,9 @@ class Setting:
                 subprocess.run(["cp", "-r", str(self.repository / model), str(link)], check=True)
         return chosen
 
-    def body(self, model: str, shape: tuple[int, ...]) -> Path:
+    def body(self, model: str, rows: int = 1) -> Path:
         """Returns a file with the request's bytes."""
-        return payload.write(self.folder / f"{model}-{shape[0]}.body", model, shape)
+        return payload.write(self.folder / f"{model}-{rows}.body", model, (rows, *SHAPES[model]))
 
     def partner(self, *arguments: object) -> float:
         """Runs bench/partners.py on the server's core and returns its number."""
@@ -107,7 +107,7 @@ class Setting:
 def small_requests(setting: Setting) -> list[Figure]:
     """Small model at four depths against a server of static files."""
     figures = []
-    body = setting.body("mlp", FEATURES)
+    body = setting.body("mlp")
     goals = {(4, 64): 0.6, (4, 1): 0.5, (64, 1): 0.5, (256, 1): 0.5}
     with (
         Fastserve(setting.only("mlp"), setting.log("fastserve")) as ours,
@@ -141,7 +141,7 @@ def small_requests(setting: Setting) -> list[Figure]:
 
 def one_in_flight(setting: Setting) -> list[Figure]:
     """One call at a time: what the server adds to the model's own time."""
-    body = setting.body("mlp", FEATURES)
+    body = setting.body("mlp")
     values, mine_us, other_us, runtime_us = [], [], [], []
     with (
         Fastserve(setting.only("mlp"), setting.log("fastserve")) as ours,
@@ -167,7 +167,7 @@ def one_in_flight(setting: Setting) -> list[Figure]:
 
 def busy_python(setting: Setting) -> list[Figure]:
     """Tail latency beside a Python thread that never stops computing; server on both cores."""
-    body = setting.body("mlp", FEATURES)
+    body = setting.body("mlp")
     calm_us, busy_us = [], []
     program = (str(HERE / "busy_server.py"),)
     repository = setting.only("mlp")
@@ -203,8 +203,7 @@ def rows_against_runtime(
     setting: Setting, model: str, rows: int, in_flight: int, goal: float
 ) -> Figure:
     """Rows per second in a closed loop against ONNX Runtime alone in a loop."""
-    shape = (rows, *(IMAGE_SHAPE[1:] if model == "conv" else FEATURES[1:]))
-    body = setting.body(model, shape)
+    body = setting.body(model, rows)
     pairs = []
     with Fastserve(setting.only(model), setting.log(model)) as ours:
         for _ in range(setting.repeats):
@@ -228,7 +227,7 @@ def convolution(setting: Setting) -> list[Figure]:
 
 def trees(setting: Setting) -> list[Figure]:
     """Boosted trees: many small requests, and requests that bring their own batch."""
-    mlp, gbt = setting.body("mlp", FEATURES), setting.body("gbt", FEATURES)
+    mlp, gbt = setting.body("mlp"), setting.body("gbt")
     pairs = []
     with Fastserve(setting.only("mlp", "gbt"), setting.log("trees")) as ours:
         for _ in range(setting.repeats):
@@ -247,7 +246,7 @@ def trees(setting: Setting) -> list[Figure]:
 
 def large_tensors(setting: Setting) -> list[Figure]:
     """Images of 602 KB into a model that hardly computes."""
-    body = setting.body("gap", IMAGE_SHAPE)
+    body = setting.body("gap")
     pairs = []
     with Fastserve(setting.only("gap"), setting.log("gap")) as ours:
         for _ in range(setting.repeats):
@@ -265,7 +264,7 @@ def large_tensors(setting: Setting) -> list[Figure]:
 
 def memory_and_start(setting: Setting) -> list[Figure]:
     """One small model: resident memory once it answered, and the time to that answer."""
-    request = payload.message("mlp", FEATURES)
+    request = payload.message("mlp", (1, *SHAPES["mlp"]))
     megabytes, seconds = [], []
     for _ in range(setting.repeats):
         with Fastserve(setting.only("mlp"), setting.log("start"), cores="0,1") as ours:

@@ -1,7 +1,7 @@
 // The whole request path without Python: one model behind the real transport, until its standard
 // input closes. For h2load, for profilers, and for counting instructions (bench/instructions.py).
 //
-//   serve_bench LIBONNXRUNTIME MODEL.onnx MAX_ROWS [IO_THREADS [INLINE_BUDGET_US]]
+//   serve_bench LIBONNXRUNTIME MODEL.onnx MAX_ROWS [IO_THREADS [INLINE_US [POLL_US]]]
 //
 // Prints the port on one line when it answers. The model's name is "mlp".
 #include <unistd.h>
@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
   front::Bridge bridge;
   net::ServerOptions options;
   options.io_threads = io_threads;
+  if (argc > 6) options.poll_budget = std::atoll(argv[6]) * kMicrosecond;
   net::Server server(options, front::thread_front_factory(&engine, &bridge, {}));
   int os_error = 0;
   const auto bound = server.listen_tcp("127.0.0.1", 0, nullptr, &os_error);

@@ -301,6 +301,20 @@ TEST_CASE("a failed run fails every member and the next batch runs") {
   CHECK(c->answer == c->values);
 }
 
+TEST_CASE("a request that makes its batch fail fails alone") {
+  Fixture f;
+  f.session->fail_above(1);
+  Asked* a = f.ask({1});
+  Asked* bad = f.ask({2, 3});
+  Asked* b = f.ask({4});
+  for (Asked* asked : {a, bad, b}) REQUIRE(f.submit(asked).ok());
+  f.port->flush();
+  f.answers.wait_for(3);
+  CHECK(a->answer == a->values);
+  CHECK(bad->status.code() == Code::kInternal);
+  CHECK(b->answer == b->values);
+}
+
 TEST_CASE("an engine that stops answers what is queued with unavailable") {
   Fixture f;
   f.session->close_gate();

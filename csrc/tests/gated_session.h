@@ -51,6 +51,11 @@ class GatedSession final : public runtime::Session {
     std::lock_guard lock(mutex_);
     fails_ = fails;
   }
+  // Runs of more rows fail.
+  void fail_above(int64_t rows) {
+    std::lock_guard lock(mutex_);
+    fails_above_ = rows;
+  }
   std::vector<int64_t> batch_rows() {
     std::lock_guard lock(mutex_);
     return batch_rows_;
@@ -64,6 +69,7 @@ class GatedSession final : public runtime::Session {
   std::condition_variable changed_;
   bool is_open_ = true;
   bool fails_ = false;
+  int64_t fails_above_ = INT64_MAX;
   int waiting_ = 0;
   std::vector<int64_t> batch_rows_;
 };
@@ -82,7 +88,8 @@ class GatedRunner final : public runtime::Runner {
     session_->changed_.wait(lock, [this] { return session_->is_open_ || is_terminated_; });
     --session_->waiting_;
     if (is_terminated_) return {Code::kCancelled, "terminated"};
-    if (session_->fails_) return {Code::kInternal, "the model failed"};
+    if (session_->fails_ || inputs[0].shape[0] > session_->fails_above_)
+      return {Code::kInternal, "the model failed"};
     memory_.assign(inputs[0].data.begin(), inputs[0].data.end());
     outputs[0] = {
         .dtype = DType::kInt64, .shape = inputs[0].shape, .data = memory_, .present = true};

@@ -115,6 +115,36 @@ TEST_CASE("thread_front answers a waiting request at its deadline while the mode
   CHECK(client.answer(stuck).status() == "0");
 }
 
+TEST_CASE("thread_front answers at its deadline a call whose request never comes whole") {
+  Fixture f;
+  SocketClient client(f.connect());
+  const int32_t silent = client.call(kInfer, "", /*ends=*/false, "20m");
+  const int32_t open = client.call(kInfer, frame_message(request({1})), /*ends=*/false, "20m");
+  for (const int32_t id : {silent, open}) {
+    CHECK(client.pump_until_closed(id));
+    CHECK(client.answer(id).status() == "4");
+  }
+}
+
+TEST_CASE("thread_front bounds the messages of calls that do not half-close") {
+  Fixture f;
+  SocketClient client(f.connect());
+  const std::string large = frame_message(block(1, std::string(60 << 20, 'x')));
+  std::vector<int32_t> calls;
+  for (int i = 0; i < 3; ++i) calls.push_back(client.call(kInfer, large, /*ends=*/false));
+  CHECK(client.pump_until_closed(calls.back()));
+  CHECK(client.answer(calls.back()).status() == "8");
+}
+
+TEST_CASE("thread_front refuses a crowd of rows that no data backs") {
+  Fixture f;
+  SocketClient client(f.connect());
+  const std::string shape = wire::varint(4'000'000'000) + wire::varint(1);
+  const std::string input = block(1, "x") + block(2, "INT64") + block(3, shape);
+  const auto& answer = client.unary(kInfer, block(1, "echo") + block(5, input) + block(7, "abc"));
+  CHECK(answer.status() == "3");
+}
+
 TEST_CASE("thread_front asks for the token first, whatever the method") {
   Fixture f({.executors = 1, .inline_budget = 0}, {.tokens = {"secret"}});
   SocketClient client(f.connect());

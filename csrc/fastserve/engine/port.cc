@@ -154,18 +154,24 @@ void Port::run_inline(Version& version) {
   StatsShard& stats = version.stats(writer_);
   bench.prepare(version);
   const batch::PlanLimits limits = plan_limits(version);
+  bench.pending_rows = 0;
+  bench.pending_bytes = 0;
   std::vector<int64_t> key;
   std::vector<int64_t> other_key;
   while (!bench.pending.empty()) {
     batch::Lane& lane = bench.lane;
     if (version.has_one_lane()) {
-      for (Request* request : bench.pending) lane.push(request);
+      for (Request* request : bench.pending) {
+        request->is_pending = false;  // from here on its answer comes, cancelled or not
+        lane.push(request);
+      }
       bench.pending.clear();
     } else {
       make_lane_key(*bench.pending.front(), &key);
       std::erase_if(bench.pending, [&](Request* request) {
         make_lane_key(*request, &other_key);
         if (key != other_key) return false;
+        request->is_pending = false;
         lane.push(request);
         return true;
       });
@@ -175,7 +181,6 @@ void Port::run_inline(Version& version) {
       if (cannot_be_met(*lane.head(), version, now)) {
         auto* request = static_cast<Request*>(lane.head());
         lane.remove(request);
-        request->is_pending = false;
         complete_expired(request, &stats, now);
         completion_->flush_completions(1);
         continue;
@@ -188,7 +193,6 @@ void Port::run_inline(Version& version) {
       for (uint32_t i = 0; i < plan.count; ++i) {
         auto* request = static_cast<Request*>(lane.head());
         lane.remove(request);
-        request->is_pending = false;
         batch.members.push_back(request);
       }
       batch.rows = plan.rows;
@@ -202,8 +206,6 @@ void Port::run_inline(Version& version) {
       bench.answer(version, batch, status, timing, &stats);
     }
   }
-  bench.pending_rows = 0;
-  bench.pending_bytes = 0;
 }
 
 void Port::flush() {

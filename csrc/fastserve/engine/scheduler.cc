@@ -300,6 +300,9 @@ void Scheduler::run_executor(size_t writer) {
       continue;
     }
 
+    // More is ready or will be: another executor looks, and recomputes how long it may sleep.
+    if (idle_ > 0 && (!round_.empty() || !postponed_.empty())) wake_.notify_one();
+
     // Held by this thread too: the answers give back the requests' own references.
     const VersionHandle version = batch.members.front()->version;
     Workbench& bench = version->workbench(writer);

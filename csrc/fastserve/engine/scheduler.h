@@ -48,7 +48,6 @@ class Scheduler {
   void wake_postponed(Nanos now, Nanos* wait_until);
   void unqueue(LaneSlot* slot, Request* request);
   LaneSlot& slot_for(Version& version, const Request& request);
-  size_t runnable_batches() const;
 
   const int executors_;
   const size_t first_writer_;

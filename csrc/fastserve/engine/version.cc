@@ -48,6 +48,7 @@ Version::Version(VersionConfig config, std::shared_ptr<runtime::Session> session
 Version::~Version() = default;
 
 void Version::observe_cost(uint32_t rows, Nanos cost, Nanos now) {
+  if (rows == 0) return;  // says nothing about rows
   std::lock_guard lock(cost_mutex_);
   cost_.observe(rows, cost);
   cost_observed_at_.store(now, std::memory_order_relaxed);

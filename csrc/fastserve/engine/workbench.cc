@@ -91,9 +91,28 @@ std::span<const TensorView> Workbench::cut(const Version& version, const Request
   return reply;
 }
 
+void Workbench::run_apart(Version& version, const RunningBatch& batch, const Timing& timing,
+                          StatsShard* stats) {
+  for (Request* request : batch.members) {
+    const RunningBatch alone{.members = {request},
+                             .rows = request->rows,
+                             .reason = batch.reason,
+                             .started = batch.started,
+                             .runner = nullptr,
+                             .live = 1};
+    Timing again = timing;
+    const Status status = run(version, alone, &again);
+    answer(version, alone, status, again, stats);
+  }
+}
+
 void Workbench::answer(Version& version, const RunningBatch& batch, const Status& status,
                        const Timing& timing, StatsShard* stats) {
   const bool is_alone = batch.members.size() == 1;
+  if (!status.ok() && !is_alone && status.code() != Code::kCancelled) {
+    run_apart(version, batch, timing, stats);
+    return;
+  }
   uint64_t answered = 0;
   int64_t row = 0;
   // Members of one batch mostly share one completion; each is flushed once, after its last answer.

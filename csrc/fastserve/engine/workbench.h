@@ -56,8 +56,14 @@ struct Workbench {
   // in this bench until its next run.
   Status run(Version& version, const RunningBatch& batch, Timing* timing);
 
+  // After a run of several members failed: runs and answers each alone, so that one request's
+  // values fail nobody else.
+  void run_apart(Version& version, const RunningBatch& batch, const Timing& timing,
+                 StatsShard* stats);
+
   // Completes every member with its rows of the outputs, or with `status`; counts; flushes each
-  // completion once. A member that was abandoned is counted as its failure.
+  // completion once. A failed run of several goes to run_apart() instead. A member that was
+  // abandoned is counted as its failure.
   void answer(Version& version, const RunningBatch& batch, const Status& status,
               const Timing& timing, StatsShard* stats);
 

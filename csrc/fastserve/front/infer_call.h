@@ -29,6 +29,10 @@ struct InferCall : engine::Request {
 
   InferPhase phase = InferPhase::kFree;
   bool has_message = false;
+  bool is_streamed =
+      false;  // answered as a part of a stream; executors read it, `stream` they may not
+  // Of a message that its call holds back from the peer's window, or from the front's bound.
+  size_t held_bytes = 0;
   bool is_typed = false;         // answered in typed contents, as asked
   grpc::Call* call = nullptr;    // null: nobody waits any more
   StreamCall* stream = nullptr;  // part of a ModelStreamInfer
@@ -56,6 +60,8 @@ struct InferCall : engine::Request {
     reset();
     phase = InferPhase::kFree;
     has_message = false;
+    is_streamed = false;
+    held_bytes = 0;
     is_typed = false;
     call = nullptr;
     stream = nullptr;

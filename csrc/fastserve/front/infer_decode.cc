@@ -198,6 +198,10 @@ Status read_rows(const Version& version, const InferRequestView& view, InferCall
     infer->rows = 1;
     return ok_status();
   }
+  if (view.inputs.empty()) {
+    infer->rows = 1;
+    return ok_status();
+  }
   const int64_t rows = view.inputs.front().shape[0];
   for (const InputView& input : view.inputs) {
     if (input.shape[0] == rows) continue;
@@ -211,6 +215,12 @@ Status read_rows(const Version& version, const InferRequestView& view, InferCall
     return invalid_argument(
         "inference request batch-size must be <= " + std::to_string(config.max_rows) +
         for_model(version) + ", got " + std::to_string(rows));
+  }
+  // Rows without data cost a client nothing and the model memory.
+  if (rows > config.max_rows && static_cast<uint64_t>(rows) > infer->bytes) {
+    return invalid_argument("input " + quoted(view.inputs.front().name) + for_model(version) +
+                            " claims " + std::to_string(rows) + " rows in a request of " +
+                            std::to_string(infer->bytes) + " bytes");
   }
   infer->rows = static_cast<uint32_t>(rows);
   return ok_status();
@@ -230,6 +240,7 @@ Status read_inputs(const Version& version, const InferRequestView& view, InferCa
                             for_model(version));
   }
   infer->is_typed = has_contents;
+  infer->arena.clear();
   for (const InputView& input : view.inputs) {
     const int index = version.input_index(input.name);
     if (index < 0) {
@@ -319,6 +330,7 @@ Status decode_infer(const engine::ModelSet& models, wire::InferRequestView* scra
     infer->version = engine::VersionHandle(*version);
     infer->bytes = infer->message.size();
     status = read_all(**version, *scratch, infer);
+    infer->bytes += infer->arena.size();
   }
   if (status.ok() || infer->id.empty()) return status;
   return {status.code(), "[request id: " + quoted(infer->id) + "] " + status.message()};

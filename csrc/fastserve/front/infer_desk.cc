@@ -43,11 +43,13 @@ InferCall* InferDesk::take() {
   InferCall* infer = std::exchange(free_, free_->next);
   infer->next = nullptr;
   infer->phase = InferPhase::kReceiving;
+  ++in_use_;
   return infer;
 }
 
 void InferDesk::give_back(InferCall* infer) {
   infer->recycle();
+  --in_use_;
   infer->next = std::exchange(free_, infer);
 }
 

@@ -39,6 +39,8 @@ class InferDesk final : public engine::Completion {
   // Calls that the engine has.
   size_t outstanding() const { return outstanding_; }
 
+  // So many calls are in use that no more should be begun.
+  bool is_crowded() const { return in_use_ >= kMaxCalls; }
   InferCall* take();
   void give_back(InferCall* infer);
 
@@ -63,6 +65,9 @@ class InferDesk final : public engine::Completion {
   std::vector<std::unique_ptr<InferCall>> calls_;  // every call ever made; reused through free_
   InferCall* free_ = nullptr;
   size_t outstanding_ = 0;
+  // About 60 MB of bookkeeping for one thread.
+  static constexpr size_t kMaxCalls = 64 * 1024;
+  size_t in_use_ = 0;
   std::atomic<InferCall*> inbox_{nullptr};  // a stack; reversed when read
   // Answers that executors gave and did not flush yet; such an executor still touches this object.
   std::atomic<size_t> unflushed_{0};

@@ -27,7 +27,7 @@ void encode_reply(std::span<const TensorView> outputs, InferCall* infer) {
   response.typed = infer->is_typed;
   Buffer& reply = infer->reply;
   reply.clear();
-  if (infer->stream == nullptr) {
+  if (!infer->is_streamed) {
     const size_t size = wire::infer_response_size(response);
     std::byte* out = reply.extend(grpc::kMessageHeadroom + size) + grpc::kMessageHeadroom;
     wire::write_infer_response(response, {out, size});

@@ -52,6 +52,10 @@ void RawPort::cancel(uint64_t token) {
 
 void RawPort::on_answer(InferCall& infer) {
   open_.erase(infer.token);
+  if (infer.is_abandoned) {  // cancelled: it has no reply, and nobody waits for one
+    desk_.give_back(&infer);
+    return;
+  }
   finished_.push_back({infer.token, std::move(infer.status), std::move(infer.reply)});
   desk_.give_back(&infer);
 }

@@ -1,5 +1,6 @@
 #include "fastserve/front/stream_call.h"
 
+#include <string>
 #include <utility>
 
 #include "fastserve/front/infer_reply.h"
@@ -9,6 +10,8 @@ namespace {
 
 // Answers wait here, and not in the connection, while the peer has this much unread.
 constexpr size_t kMaxQueuedBytes = 1 << 20;
+// Messages without bytes cost no flow-control window, so their number is bounded too.
+constexpr size_t kMaxUnanswered = 8192;
 
 }  // namespace
 
@@ -42,8 +45,15 @@ void StreamCall::drop_asked(engine::Failure why) {
 
 void StreamCall::on_message(Buffer& message, Nanos now) {
   if (call_ == nullptr) return;
+  if (asked_.size() >= kMaxUnanswered || desk_->is_crowded()) {
+    end({Code::kResourceExhausted, "the stream has " + std::to_string(asked_.size()) +
+                                       " unanswered requests; send more when answers have come"});
+    return;
+  }
   InferCall* infer = desk_->take();
   infer->stream = this;
+  infer->is_streamed = true;
+  infer->held_bytes = message.size();
   infer->call = call_;
   infer->deadline = call_->deadline();
   infer->message.swap(message);
@@ -51,6 +61,11 @@ void StreamCall::on_message(Buffer& message, Nanos now) {
   infer->status = desk_->start(infer, now);
   if (infer->status.ok()) return;
   infer->phase = InferPhase::kAnswered;
+  // It may wait long for the answers before it: the words stay, the tensors go.
+  if (!ends_on_error_) infer->reply = encode_stream_error(infer->status, infer->id);
+  infer->id = {};
+  infer->message.shrink(0);
+  infer->arena.shrink(0);
   send_ready();
 }
 
@@ -69,13 +84,12 @@ void StreamCall::send_ready() {
          call_->queued_bytes() < kMaxQueuedBytes) {
     InferCall* infer = asked_.front();
     asked_.pop_front();
-    const size_t held = infer->message.size();
+    const size_t held = infer->held_bytes;
     const Status status = infer->status;
-    if (status.ok()) {
-      call_->send_message(std::move(infer->reply));
-    } else if (!ends_on_error_) {
-      call_->send_message(encode_stream_error(status, infer->id));
+    if (!status.ok() && !ends_on_error_ && infer->reply.empty()) {
+      infer->reply = encode_stream_error(status, infer->id);
     }
+    if (status.ok() || !ends_on_error_) call_->send_message(std::move(infer->reply));
     desk_->give_back(infer);
     call_->credit(held);
     if (!status.ok() && ends_on_error_) end(status);

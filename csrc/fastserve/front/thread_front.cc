@@ -74,13 +74,23 @@ void ThreadFront::on_call(grpc::Call& call) {
     call.finish({Code::kUnavailable, "Server is stopping; connect to another replica"});
     return;
   }
-  if (call.path() == kModelInfer) {
+  const bool is_unary = call.path() == kModelInfer;
+  const bool is_stream = call.path() == kModelStreamInfer;
+  if ((is_unary || is_stream) && desk_.is_crowded()) {
+    finish_refused(call, {Code::kResourceExhausted, "too many calls are open; retry later"}, 0);
+  } else if (is_unary) {
     InferCall* infer = desk_.take();
     infer->call = &call;
     infer->deadline = call.deadline();
     call.user = infer;
     call.user_tag = kInfer;
-  } else if (call.path() == kModelStreamInfer) {
+    infer->deadline_timer.set(
+        [](Timer& timer, void* self, Nanos) {
+          static_cast<ThreadFront*>(self)->expire(InferCall::of(timer));
+        },
+        this);
+    timers_.arm(infer->deadline_timer, infer->deadline);
+  } else if (is_stream) {
     call.user = new StreamCall(&call, &desk_, &timers_);
     call.user_tag = kStream;
   } else {
@@ -96,6 +106,12 @@ void ThreadFront::on_message(grpc::Call& call, Buffer& message) {
       if (infer.phase == InferPhase::kReceiving && !infer.has_message) {
         infer.message.swap(message);
         infer.has_message = true;
+        infer.held_bytes = infer.message.size();
+        received_bytes_ += infer.held_bytes;
+        if (received_bytes_ <= kMaxReceivedBytes || received_bytes_ == infer.held_bytes) return;
+        answer(infer, {Code::kResourceExhausted,
+                       "too many bytes of requests whose end has not come; half-close each call "
+                       "after its message"});
         return;
       }
       // A submitted request cannot see a second message: it was submitted at the half-close.
@@ -136,12 +152,19 @@ void ThreadFront::start_infer(InferCall& infer) {
     answer(infer, {Code::kUnimplemented, "ModelInfer takes one request message and got none"});
     return;
   }
+  forget_received(infer);
+  const Nanos deadline = infer.deadline;
   const Status status = desk_.start(&infer, monotonic_now());
   if (!status.ok()) {
     answer(infer, status);
     return;
   }
-  if (infer.deadline != kNever) swept_.push_back(&infer);
+  // The request's own `timeout` may be nearer than the call's.
+  if (infer.deadline < deadline) timers_.arm(infer.deadline_timer, infer.deadline);
+}
+
+void ThreadFront::forget_received(InferCall& infer) {
+  received_bytes_ -= std::exchange(infer.held_bytes, 0);
 }
 
 void ThreadFront::on_writable(grpc::Call& call) {
@@ -161,6 +184,7 @@ void ThreadFront::on_closed(grpc::Call& call, bool cancelled) {
   } else if (tag == kInfer) {
     auto& infer = *static_cast<InferCall*>(call.user);
     timers_.disarm(infer.deadline_timer);
+    forget_received(infer);
     infer.call = nullptr;
     // One that runs comes back through on_answer, which finds nobody waiting.
     if (infer.phase == InferPhase::kReceiving ||
@@ -172,6 +196,8 @@ void ThreadFront::on_closed(grpc::Call& call, bool cancelled) {
 
 void ThreadFront::answer(InferCall& infer, const Status& status) {
   timers_.disarm(infer.deadline_timer);
+  // Of a streamed call the bytes are the stream's to credit.
+  if (!infer.is_streamed) forget_received(infer);
   if (infer.call != nullptr) {
     grpc::Call& call = *infer.call;
     call.user_tag = kNothing;
@@ -196,7 +222,9 @@ void ThreadFront::on_answer(InferCall& infer) {
 
 void ThreadFront::expire(InferCall& infer) {
   if (infer.call == nullptr) return;
-  const bool is_back = desk_.cancel(&infer, engine::Failure::kExpired);
+  forget_received(infer);
+  const bool is_back =
+      infer.phase == InferPhase::kReceiving || desk_.cancel(&infer, engine::Failure::kExpired);
   grpc::Call& call = *std::exchange(infer.call, nullptr);
   call.user_tag = kNothing;
   if (is_back) desk_.give_back(&infer);
@@ -211,23 +239,15 @@ void ThreadFront::run_inbox(Nanos now) {
 void ThreadFront::end_sweep(Nanos now) {
   timers_.advance(now);
   desk_.flush();
-  for (InferCall* infer : swept_) {
-    // What is still under way went to the executors.
-    if (infer->phase != InferPhase::kSubmitted || infer->call == nullptr) continue;
-    infer->deadline_timer.set(
-        [](Timer& timer, void* self, Nanos) {
-          static_cast<ThreadFront*>(self)->expire(InferCall::of(timer));
-        },
-        this);
-    timers_.arm(infer->deadline_timer, infer->deadline);
-  }
-  swept_.clear();
 }
 
 LoopFrontFactory thread_front_factory(engine::Engine* engine, Bridge* bridge,
                                       FrontOptions options) {
   return [engine, bridge, options = std::move(options)](int index, std::function<void()> wake) {
-    return std::make_unique<ThreadFront>(engine, bridge, options, index, std::move(wake));
+    auto front = std::make_unique<ThreadFront>(engine, bridge, options, index, std::move(wake));
+    // The engine has a port for so many threads only.
+    if (!front->is_open()) front.reset();
+    return front;
   };
 }
 

@@ -32,6 +32,9 @@ class ThreadFront final : public LoopFront {
               std::function<void()> wake);
   ~ThreadFront() override;
 
+  // False when the engine had no port left.
+  bool is_open() const { return desk_.is_open(); }
+
   void on_call(grpc::Call& call) override;
   void on_message(grpc::Call& call, Buffer& message) override;
   void on_half_close(grpc::Call& call) override;
@@ -56,12 +59,15 @@ class ThreadFront final : public LoopFront {
   // Answers the caller, if there still is one, and gives the call back.
   void answer(InferCall& infer, const Status& status);
   void expire(InferCall& infer);
+  void forget_received(InferCall& infer);
 
   const FrontOptions options_;
   TimerWheel timers_;
   InferDesk desk_;
   BridgePort bridge_;
-  std::vector<InferCall*> swept_;  // submitted in this sweep; those left over get a timer
+  // Whole messages of calls that did not half-close: no window holds them, so this bound does.
+  static constexpr size_t kMaxReceivedBytes = 128 << 20;
+  size_t received_bytes_ = 0;
   bool is_draining_ = false;
 };
 

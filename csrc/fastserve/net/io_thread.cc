@@ -33,7 +33,8 @@ IoThread::IoThread(const ServerOptions& options, int index)
       context_(1),
       work_(context_.get_executor()),
       now_(monotonic_now()),
-      timers_(now_) {}
+      timers_(now_),
+      spinner_(options.poll_budget) {}
 
 IoThread::~IoThread() = default;
 

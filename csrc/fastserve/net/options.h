@@ -32,6 +32,9 @@ struct ServerOptions {
   // Beyond it connections wait in the kernel's backlog.
   size_t max_connections = 10'000;
   Timeouts timeouts;
+  // How long an io thread polls before it sleeps while requests come fast; 0: never. Chosen with
+  // `bench/run.py --only small one`; see spinner.h.
+  Nanos poll_budget = 50 * kMicrosecond;
 };
 
 }  // namespace fastserve::net

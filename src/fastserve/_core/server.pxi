@@ -35,8 +35,9 @@ cdef object os_failure(int os_error, const CStatus& status):
 
 cdef class Server:
     cdef Engine engine  # outlives the server's fronts
-    cdef unique_ptr[s.CBridge] bridge
+    # Cython destroys in this order: the io threads end before their bridge goes.
     cdef unique_ptr[s.CServer] handle
+    cdef unique_ptr[s.CBridge] bridge
 
     def __init__(self, Engine engine not None, *, int io_threads, size_t max_message_bytes,
                  uint32_t max_concurrent_streams, uint32_t max_header_bytes,
