@@ -97,7 +97,8 @@ def _obstacle(best: Cost, cost: Cost) -> str:
             f"a run of {cost.rows} rows takes {_ms(cost.run_ns)} ms, more than {_ms(MAX_RUN_NS)} ms"
         )
     if gain < MIN_GAIN_RATIO:
-        return f"{cost.rows} rows at once make a row {gain:.0%} cheaper, less than {MIN_GAIN_RATIO:.0%}"
+        verdict = f"a row {gain:.0%} cheaper, less than {MIN_GAIN_RATIO:.0%}"
+        return f"{cost.rows} rows at once make {verdict}"
     return ""
 
 
