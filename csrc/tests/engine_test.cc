@@ -282,6 +282,16 @@ TEST_CASE("submit refuses rows over the queue's bound and takes them again when 
   f.answers.wait_for(3);
 }
 
+TEST_CASE("submit refuses one request of more rows than the queue may hold") {
+  VersionConfig config = Fixture::batching_config();
+  config.max_queue_rows = 3;
+  Fixture f({.executors = 1, .inline_budget = 0}, config);
+  CHECK(f.submit(f.ask({1, 2, 3, 4})).code() == Code::kInvalidArgument);
+  CHECK(f.submit(f.ask({1, 2, 3})).ok());
+  f.port->flush();
+  f.answers.wait_for(1);
+}
+
 TEST_CASE("a failed run fails every member and the next batch runs") {
   Fixture f;
   f.session->fail_runs(true);

@@ -9,7 +9,9 @@ Units end the names. Zero means "chosen by the server" where a comment says so.
 
 import difflib
 import ipaddress
+import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeGuard, TypeVar
@@ -174,15 +176,51 @@ class ModelConfig(_Group, frozen=True):
 _Struct = TypeVar("_Struct", bound=_Group)
 
 
-def read_model_config(path: Path) -> ModelConfig:
-    """The configuration in a model.toml. Errors: InvalidConfig with file, key and fix."""
+def read_model_config(path: Path, root: Path | None = None) -> ModelConfig:
+    """The configuration in a model.toml. Errors: InvalidConfig with file, key and fix.
+
+    With `root` the file must lie inside that folder, whatever links lead to it.
+    """
+    name = path.name
+    data = read_regular_file(path, name=name, max_bytes=_MIB, root=root)
     try:
-        data = msgspec.toml.decode(path.read_bytes())
-    except OSError as error:
-        raise InvalidConfig(f"{path.name}: cannot be read: {error.strerror}") from error
+        decoded = msgspec.toml.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"{path.name}: not TOML: {error}") from error
-    return convert(data, ModelConfig, source=path.name)
+        raise InvalidConfig(f"{name}: not TOML: {error}") from error
+    except RecursionError:
+        raise InvalidConfig(f"{name}: nested too deep") from None
+    return convert(decoded, ModelConfig, source=name)
+
+
+def read_regular_file(path: Path, *, name: str, max_bytes: int, root: Path | None = None) -> bytes:
+    """The whole file, read once. Never blocks on a pipe or a device.
+
+    Errors: InvalidConfig when it is not a regular file, leads out of `root`, is larger than
+    `max_bytes`, or changes while it is read; `name` is what the message calls it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        raise InvalidConfig(f"{name}: cannot be opened: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidConfig(f"{name}: is not a regular file")
+        # The place of what was really opened: a link that is swapped meanwhile changes nothing.
+        opened = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if root is not None and not opened.is_relative_to(root.resolve()):
+            raise InvalidConfig(f"{name}: leads out of the repository")
+        if status.st_size > max_bytes:
+            raise InvalidConfig(
+                f"{name}: has {status.st_size} bytes, more than the limit of {max_bytes}"
+            )
+        data = file.readall()
+    if len(data) != status.st_size:
+        raise InvalidConfig(
+            f"{name}: changed while it was read ({status.st_size} bytes, then {len(data)}); "
+            "copy into a hidden folder first, then rename"
+        )
+    return data
 
 
 def build_settings(
@@ -259,10 +297,11 @@ def read_tokens(path: Path | None) -> tuple[str, ...]:
     """
     if path is None:
         return ()
+    name = f"token file {str(path)!r}"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidConfig(f"token file {str(path)!r} cannot be read: {error}") from error
+        lines = read_regular_file(path, name=name, max_bytes=_MIB).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise InvalidConfig(f"{name}: is not UTF-8: {error}") from error
     tokens = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
     if not tokens:
         raise InvalidConfig(f"token file {str(path)!r} holds no token: write one a line")

@@ -92,6 +92,12 @@ class Server:
         scan = scan_repository(settings.repository)
         for place, problem in scan.problems:
             _log.warning("not served", place=place, reason=problem)
+        if not scan.models:
+            _log.warning(
+                "nothing to serve",
+                repository=str(settings.repository),
+                expected="<model>/<version>/model.onnx, for example digits/1/model.onnx",
+            )
         self._catalog = Catalog(scan, self._engine)
         self._readiness = Readiness(self._catalog)
         self._transport: Transport | None = None

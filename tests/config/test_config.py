@@ -1,5 +1,8 @@
 """Settings and model.toml: strict, with messages that say where, what was got and expected."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from fastserve.config import (
@@ -187,3 +190,29 @@ def test_read_tokens_refuses_a_file_that_would_protect_nothing(tmp_path, content
     path.write_text(content, encoding="utf-8")
     with pytest.raises(InvalidConfig):
         read_tokens(path)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link"])
+def test_read_model_config_opens_regular_files_inside_the_repository_alone(tmp_path, kind):
+    root = tmp_path / "repository"
+    root.mkdir()
+    path = root / "model.toml"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        (tmp_path / "outside.toml").write_text("weight = 2")
+        path.symlink_to(tmp_path / "outside.toml")
+    with pytest.raises(InvalidConfig, match=r"regular file|leads out"):
+        read_model_config(path, root)
+
+
+def test_read_tokens_refuses_a_device_without_reading_it():
+    with pytest.raises(InvalidConfig, match="is not a regular file"):
+        read_tokens(Path("/dev/zero"))
+
+
+def test_read_model_config_refuses_what_is_nested_too_deep(tmp_path):
+    path = tmp_path / "model.toml"
+    path.write_text("x = " + "[" * 100_000)
+    with pytest.raises(InvalidConfig):
+        read_model_config(path)

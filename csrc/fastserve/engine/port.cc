@@ -68,9 +68,14 @@ Status Port::submit(Request* request, Nanos now, Nanos* retry_after) {
       config.max_queue_rows != 0 ? config.max_queue_rows : options.max_queue_rows;
   const uint64_t rows = version.queued_rows.load(std::memory_order_relaxed) + bench.pending_rows;
   const Scheduler& scheduler = *engine_->scheduler_;
-  // An idle model takes one request of any size, so that the bound refuses load and not a request's
-  // kind.
-  if (rows > 0 && rows + request->rows > max_rows) {
+  // A few bytes a row can become many in a model, so one request has a bound on rows too.
+  if (request->rows > max_rows) {
+    return refuse(Failure::kInvalid, Code::kInvalidArgument,
+                  "a request of " + std::to_string(request->rows) + " rows is more than model '" +
+                      config.model + "' may queue, " + std::to_string(max_rows) +
+                      ": send it in parts, or raise max_queue_rows in model.toml");
+  }
+  if (rows + request->rows > max_rows) {
     *retry_after = scheduler.predicted_wait(version);
     return refuse(Failure::kQueueFull, Code::kResourceExhausted,
                   queue_full(version, "rows", rows, max_rows));

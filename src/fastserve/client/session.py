@@ -66,14 +66,19 @@ class Session:
         return failure.to_error(self.settings.target)
 
 
+# Three years. grpcio's clock overflows at about 9e9 s, and then calls fail at once.
+MAX_TIMEOUT_SECONDS: Final = 100_000_000
+
+
 def seconds_left(deadline: float) -> float | None:
     """The timeout to give to grpcio; None for no deadline. Zero makes it answer at once."""
     return None if deadline == math.inf else max(0.0, deadline - time.monotonic())
 
 
 def check_timeout(timeout: float | None) -> float | None:
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and not 0 < timeout <= MAX_TIMEOUT_SECONDS:
         raise InvalidConfig(
-            f"timeout is {timeout} s, expected more than 0, or None for no deadline"
+            f"timeout is {timeout} s, expected more than 0 and at most {MAX_TIMEOUT_SECONDS:,}, "
+            "or None for no deadline"
         )
     return timeout

@@ -108,7 +108,7 @@ class Catalog:
                         model.name,
                         version.number,
                         version.path,
-                        reason="not loaded: a newer version is served",
+                        reason="not loaded: only the newest version is",
                     )
                     for version in model.versions
                 },

@@ -93,7 +93,11 @@ class Loader:
         started = time.monotonic()
         if found.problem:
             raise VersionFailed(found.problem)
-        config = ModelConfig() if model.settings is None else read_model_config(model.settings)
+        config = (
+            ModelConfig()
+            if model.settings is None
+            else read_model_config(model.settings, self._root)
+        )
         data = read_model_file(found.path, self._root, self._limits.max_model_bytes)
         try:
             return self._build(model.name, found.number, config, data, started)

@@ -5,15 +5,14 @@ and never repaired. Nothing outside the repository's folder is ever opened: link
 inside it (as Kubernetes volumes do), links that leave it are refused.
 """
 
-import os
 import re
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from fastserve.config import read_regular_file
 from fastserve.errors import ArtifactCorrupt, InvalidConfig
 
 MODEL_FILE: Final = "model.onnx"
@@ -86,30 +85,11 @@ def read_model_file(path: Path, root: Path, max_bytes: int) -> bytes:
     """
     name = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-    except OSError as error:
-        raise ArtifactCorrupt(f"{name}: cannot be opened: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise ArtifactCorrupt(f"{name}: is not a regular file")
-        # The place of what was really opened: a link that is swapped after the scan changes
-        # nothing.
-        opened = Path(f"/proc/self/fd/{descriptor}").readlink()
-        if not opened.is_relative_to(root.resolve()):
-            raise ArtifactCorrupt(f"{name}: leads out of the repository")
-        if status.st_size == 0:
-            raise ArtifactCorrupt(f"{name}: is empty")
-        if status.st_size > max_bytes:
-            raise ArtifactCorrupt(
-                f"{name}: has {status.st_size} bytes, more than the limit of {max_bytes}"
-            )
-        data = file.readall()
-        if len(data) != status.st_size:
-            raise ArtifactCorrupt(
-                f"{name}: changed while it was read ({status.st_size} bytes, then {len(data)}); "
-                "copy into a hidden folder first, then rename"
-            )
+        data = read_regular_file(path, name=name, max_bytes=max_bytes, root=root)
+    except InvalidConfig as error:
+        raise ArtifactCorrupt(error.message) from error
+    if not data:
+        raise ArtifactCorrupt(f"{name}: is empty")
     return data
 
 
