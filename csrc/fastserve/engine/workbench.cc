@@ -97,7 +97,6 @@ void Workbench::run_apart(Version& version, const RunningBatch& batch, const Tim
     const RunningBatch alone{.members = {request},
                              .rows = request->rows,
                              .reason = batch.reason,
-                             .started = batch.started,
                              .runner = nullptr,
                              .live = 1};
     Timing again = timing;

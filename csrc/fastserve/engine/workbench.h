@@ -26,7 +26,6 @@ struct RunningBatch {
   std::vector<Request*> members;
   uint32_t rows = 0;
   batch::Reason reason = batch::Reason::kIdle;
-  Nanos started = 0;
   runtime::Runner* runner = nullptr;  // while it runs; for terminate()
   uint32_t live = 0;                  // members not cancelled; under the scheduler's lock
 };

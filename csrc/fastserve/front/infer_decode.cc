@@ -22,8 +22,6 @@ std::string for_model(const Version& version) {
   return " for model '" + version.config().model + "'";
 }
 
-std::string expected_shape(const runtime::TensorSpec& spec) { return spec.shape.to_string(); }
-
 std::span<const Parameter> parameters_of(const InferRequestView& view,
                                          const wire::ParameterRange& range) {
   return {view.parameters_pool.data() + range.begin, range.count};
@@ -95,7 +93,7 @@ Status check_shape(const Version& version, const runtime::TensorSpec& spec,
                               ? "more than " + std::to_string(kMaxRank) + " dimensions"
                               : input.shape.to_string();
   return invalid_argument("unexpected shape for input " + quoted(input.name) + for_model(version) +
-                          ". Expected " + expected_shape(spec) + ", got " + got);
+                          ". Expected " + spec.shape.to_string() + ", got " + got);
 }
 
 Status wrong_input_count(const Version& version, const InferRequestView& view) {
