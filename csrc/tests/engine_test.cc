@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
 #include <atomic>
 #include <deque>
 #include <memory>
@@ -390,6 +391,29 @@ TEST_CASE("counters say what was asked, run and answered") {
     observed += bucket;
   }
   CHECK(observed == 3);
+}
+
+TEST_CASE("a batch is counted before the first of its answers is given") {
+  struct Reader final : Completion {
+    void complete(Request& request, const Status&, std::span<const TensorView>,
+                  const Timing&) override {
+      const StatsSnapshot stats = request.version->stats_snapshot();
+      seen.push_back({stats.requests, stats.rows, stats.executions});
+    }
+    void flush_completions(size_t) override {}
+    std::vector<std::array<uint64_t, 3>> seen;
+  };
+  Fixture f({.executors = 1, .inline_budget = kSecond});
+  REQUIRE(f.engine->warm_up(*f.version, 1).ok());
+  Reader reader;
+  for (const int64_t value : {1, 2}) {
+    Asked* asked = f.ask({value});
+    asked->completion = &reader;
+    REQUIRE(f.submit(asked).ok());
+  }
+  f.port->flush();
+  REQUIRE(reader.seen.size() == 2);
+  CHECK(reader.seen[0] == std::array<uint64_t, 3>{2, 2, 1});
 }
 
 TEST_CASE("model set finds versions and says what is wrong as Triton does") {

@@ -105,6 +105,46 @@ void Workbench::run_apart(Version& version, const RunningBatch& batch, const Tim
   }
 }
 
+namespace {
+
+// Counted before the first answer is given: whoever has an answer finds it in the statistics.
+void count(const RunningBatch& batch, const Status& status, const Timing& timing,
+           StatsShard* stats) {
+  uint64_t answered = 0;
+  for (const Request* request : batch.members) {
+    const Nanos total = timing.computed - request->arrival;
+    if (request->is_abandoned || !status.ok()) {
+      const Failure failure = request->is_abandoned ? request->abandoned_as : Failure::kExecution;
+      stats->failures[static_cast<size_t>(failure)].add(1);
+      stats->failure_ns.add(static_cast<uint64_t>(total));
+      continue;
+    }
+    ++answered;
+    stats->phases[static_cast<size_t>(Phase::kQueue)].observe(timing.started - request->arrival);
+    // Without the reply, which is timed for the whole batch: one clock read, not one per answer.
+    stats->phases[static_cast<size_t>(Phase::kTotal)].observe(total);
+  }
+  const Nanos input = timing.gathered - timing.started;
+  const Nanos compute = timing.computed - timing.gathered;
+  if (answered > 0) {
+    stats->phases[static_cast<size_t>(Phase::kGather)].observe(input, answered);
+    stats->phases[static_cast<size_t>(Phase::kCompute)].observe(compute, answered);
+  }
+  stats->requests.add(answered);
+  stats->executions.add(1);
+  stats->releases[static_cast<size_t>(batch.reason)].add(1);
+  stats->last_inference.store(timing.computed, std::memory_order_relaxed);
+  if (!status.ok()) return;
+  stats->rows.add(batch.rows);
+  std::lock_guard lock(stats->batches_mutex);
+  BatchStats& sum = stats->batches[batch.rows];
+  ++sum.executions;
+  sum.compute_input_ns += static_cast<uint64_t>(input);
+  sum.compute_infer_ns += static_cast<uint64_t>(compute);
+}
+
+}  // namespace
+
 void Workbench::answer(Version& version, const RunningBatch& batch, const Status& status,
                        const Timing& timing, StatsShard* stats) {
   const bool is_alone = batch.members.size() == 1;
@@ -112,6 +152,7 @@ void Workbench::answer(Version& version, const RunningBatch& batch, const Status
     run_apart(version, batch, timing, stats);
     return;
   }
+  count(batch, status, timing, stats);
   uint64_t answered = 0;
   int64_t row = 0;
   // Members of one batch mostly share one completion; each is flushed once, after its last answer.
@@ -125,50 +166,22 @@ void Workbench::answer(Version& version, const RunningBatch& batch, const Status
     }
     last = completion;
     ++unflushed;
-    const Nanos arrival = request->arrival;
     const int64_t first_row = row;
     row += request->rows;
-    if (request->is_abandoned) {
-      stats->failures[static_cast<size_t>(request->abandoned_as)].add(1);
-      stats->failure_ns.add(static_cast<uint64_t>(timing.computed - arrival));
-      completion->complete(*request, status, {}, timing);
-      continue;
-    }
-    if (!status.ok()) {
-      stats->failures[static_cast<size_t>(Failure::kExecution)].add(1);
-      stats->failure_ns.add(static_cast<uint64_t>(timing.computed - arrival));
+    if (request->is_abandoned || !status.ok()) {
       completion->complete(*request, status, {}, timing);
       continue;
     }
     ++answered;
-    stats->phases[static_cast<size_t>(Phase::kQueue)].observe(timing.started - arrival);
-    // One clock read per batch, not per answer: the reply phase is observed below for all members,
-    // and the total leaves out the reply of the members behind.
-    stats->phases[static_cast<size_t>(Phase::kTotal)].observe(timing.computed - arrival);
     completion->complete(*request, status, cut(version, *request, first_row, is_alone), timing);
   }
   if (last != nullptr) last->flush_completions(unflushed);
+  if (answered == 0) return;
 
-  const Nanos end = monotonic_now();
-  auto& phases = stats->phases;
-  if (answered > 0) {
-    phases[static_cast<size_t>(Phase::kGather)].observe(timing.gathered - timing.started, answered);
-    phases[static_cast<size_t>(Phase::kCompute)].observe(timing.computed - timing.gathered,
-                                                         answered);
-    phases[static_cast<size_t>(Phase::kReply)].observe(end - timing.computed, answered);
-  }
-  stats->requests.add(answered);
-  stats->executions.add(1);
-  stats->releases[static_cast<size_t>(batch.reason)].add(1);
-  stats->last_inference.store(end, std::memory_order_relaxed);
-  if (!status.ok()) return;
-  stats->rows.add(batch.rows);
+  const Nanos reply = monotonic_now() - timing.computed;
+  stats->phases[static_cast<size_t>(Phase::kReply)].observe(reply, answered);
   std::lock_guard lock(stats->batches_mutex);
-  BatchStats& sum = stats->batches[batch.rows];
-  ++sum.executions;
-  sum.compute_input_ns += static_cast<uint64_t>(timing.gathered - timing.started);
-  sum.compute_infer_ns += static_cast<uint64_t>(timing.computed - timing.gathered);
-  sum.compute_output_ns += static_cast<uint64_t>(end - timing.computed);
+  stats->batches[batch.rows].compute_output_ns += static_cast<uint64_t>(reply);
 }
 
 }  // namespace fastserve::engine
