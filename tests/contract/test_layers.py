@@ -16,6 +16,7 @@ PYTHON_RANKS = {
     "errors": 0,
     "_proto": 0,
     "config": 1,
+    "durable": 1,
     "_core": 2,
     "models": 3,
     "routing": 3,
