@@ -64,7 +64,8 @@ int main(int argc, char** argv) {
   engine::ModelEntry entry;
   entry.name = "mlp";
   entry.ready.push_back(version);
-  models->add(std::move(entry));
+  entry.serving = version->config().number;
+  models->put(std::move(entry));
   engine.publish(models);
 
   front::Bridge bridge;

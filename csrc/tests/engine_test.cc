@@ -73,7 +73,8 @@ struct Fixture {
     ModelEntry entry;
     entry.name = config.model;
     entry.ready.push_back(version);
-    models->add(std::move(entry));
+    entry.serving = 1;
+    models->put(std::move(entry));
     engine->publish(models);
     port = engine->open_port(&answers, options.inline_budget > 0, nullptr);
   }
@@ -416,42 +417,6 @@ TEST_CASE("a batch is counted before the first of its answers is given") {
   CHECK(reader.seen[0] == std::array<uint64_t, 3>{2, 2, 1});
 }
 
-TEST_CASE("model set finds versions and says what is wrong as Triton does") {
-  Fixture f;
-  ModelSet set;
-  ModelEntry entry;
-  entry.name = "m";
-  entry.ready.push_back(f.version);
-  entry.unavailable.push_back({7, "loading"});
-  set.add(std::move(entry));
-  ModelEntry none;
-  none.name = "empty";
-  set.add(std::move(none));
-  CHECK(set.find("m", "").ok());
-  CHECK(set.find("m", "1").ok());
-  struct Case {
-    const char* model;
-    const char* version;
-    Code code;
-    const char* text;
-  };
-  for (const Case& c : {
-           Case{"x", "", Code::kNotFound, "Request for unknown model: 'x' is not found"},
-           Case{"m", "99", Code::kNotFound, "'m' version 99 is not found"},
-           Case{"empty", "", Code::kNotFound, "'empty' has no available versions"},
-           Case{"m", "7", Code::kUnavailable, "version 7 is not at ready state"},
-           Case{"m", "one", Code::kInvalidArgument, "failed to get model version"},
-           Case{"m", "-1", Code::kInvalidArgument, "failed to get model version"},
-           Case{"m", "1 ", Code::kInvalidArgument, "failed to get model version"},
-           Case{"m", "99999999999999999999", Code::kInvalidArgument, "failed to get model version"},
-       }) {
-    const Result<Version*> found = set.find(c.model, c.version);
-    REQUIRE_FALSE(found.ok());
-    CHECK(found.status().code() == c.code);
-    CHECK(found.status().message().find(c.text) != std::string::npos);
-  }
-}
-
 TEST_SUITE("storm") {
   TEST_CASE("every request of many threads is answered once with its own rows") {
     constexpr int kThreads = 4;
@@ -463,7 +428,8 @@ TEST_SUITE("storm") {
     ModelEntry entry;
     entry.name = "echo";
     entry.ready.push_back(version);
-    models->add(std::move(entry));
+    entry.serving = 1;
+    models->put(std::move(entry));
     engine.publish(models);
     REQUIRE(engine.warm_up(*version, 1).ok());
     std::atomic<uint64_t> accepted{0};

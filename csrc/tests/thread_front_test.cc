@@ -1,94 +1,19 @@
-// ModelInfer and ModelStreamInfer over the whole data plane: sockets, transport, front, engine. The
-// model echoes its rows, so an answer shows whose it is.
+// ModelInfer and ModelStreamInfer over the whole data plane.
 #include "fastserve/front/thread_front.h"
 
 #include <doctest/doctest.h>
 
 #include <atomic>
-#include <cstring>
-#include <memory>
 #include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "fastserve/engine/engine.h"
-#include "fastserve/front/bridge.h"
-#include "fastserve/net/server.h"
-#include "tests/gated_session.h"
-#include "tests/socket_client.h"
-#include "tests/wire_bytes.h"
-
-namespace {
+#include "tests/front_fixture.h"
 
 using namespace fastserve;
-using fastserve::testing::GatedSession;
-using net::testing::frame_message;
-using net::testing::SocketClient;
-using wire::block;
-
-constexpr const char* kInfer = "/inference.GRPCInferenceService/ModelInfer";
-constexpr const char* kStream = "/inference.GRPCInferenceService/ModelStreamInfer";
-
-std::string raw_rows(const std::vector<int64_t>& rows) {
-  return {reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(int64_t)};
-}
-
-// A ModelInferRequest for the echo model.
-std::string request(const std::vector<int64_t>& rows, const std::string& id = "") {
-  const std::string shape = wire::varint(rows.size()) + wire::varint(1);
-  const std::string input = block(1, "x") + block(2, "INT64") + block(3, shape);
-  return block(1, "echo") + (id.empty() ? "" : block(3, id)) + block(5, input) +
-         block(7, raw_rows(rows));
-}
-
-net::ServerOptions two_threads() {
-  net::ServerOptions options;
-  options.io_threads = 2;
-  return options;
-}
-
-struct Fixture {
-  explicit Fixture(engine::EngineOptions options = {.executors = 2, .inline_budget = 0},
-                   front::FrontOptions front = {})
-      : session(std::make_shared<GatedSession>()),
-        engine(options),
-        server(two_threads(), front::thread_front_factory(&engine, &bridge, front)) {
-    publish();
-    int os_error = 0;
-    const auto bound = server.listen_tcp("127.0.0.1", 0, nullptr, &os_error);
-    REQUIRE(bound.ok());
-    port = bound.value().port;
-    REQUIRE(server.start().ok());
-  }
-  ~Fixture() {
-    session->open_gate();
-    server.close();
-  }
-  // A new version object of the same model in place of the old one.
-  void publish() {
-    engine::VersionConfig config;
-    config.model = "echo";
-    config.is_batching = true;
-    config.has_rows_axis = true;
-    config.max_rows = 16;
-    engine::ModelEntry entry;
-    entry.name = "echo";
-    entry.ready.push_back(engine.make_version(config, session));
-    auto models = std::make_shared<engine::ModelSet>();
-    models->add(std::move(entry));
-    engine.publish(std::move(models));
-  }
-  int connect() const { return net::testing::connect_tcp(port); }
-
-  std::shared_ptr<GatedSession> session;
-  engine::Engine engine;
-  front::Bridge bridge;
-  net::Server server;
-  uint16_t port = 0;
-};
-
-}  // namespace
+using namespace fastserve::testing;
+using Fixture = FrontFixture;
 
 TEST_CASE("thread_front answers ModelInfer with the caller's own rows") {
   Fixture f;
@@ -203,6 +128,8 @@ TEST_SUITE("storm") {
     std::atomic<bool> is_over{false};
     std::thread publisher([&] {
       while (!is_over) {
+        f.publish_unloaded(/*is_on_demand=*/true);
+        std::this_thread::yield();
         f.publish();
         std::this_thread::yield();
       }

@@ -16,6 +16,7 @@
 #include "fastserve/engine/reaper.h"
 #include "fastserve/engine/request.h"
 #include "fastserve/engine/version.h"
+#include "fastserve/engine/wanted.h"
 
 namespace fastserve::engine {
 
@@ -45,6 +46,8 @@ class Engine {
   VersionHandle make_version(VersionConfig config, std::shared_ptr<runtime::Session> session);
   // Replaces what is served, in one step. Ports see it at their next request.
   void publish(std::shared_ptr<const ModelSet> models);
+  // What requests asked for and is loaded on demand. Thread: any.
+  Wanted& wanted() { return wanted_; }
   std::shared_ptr<const ModelSet> models() const;
 
   // A port for one submitting thread. At most options.max_ports live at once (null beyond).
@@ -69,6 +72,7 @@ class Engine {
   std::shared_ptr<const ModelSet> models_;
   std::atomic<uint64_t> generation_{0};
   std::vector<Port*> ports_;  // by writer index; under models_mutex_
+  Wanted wanted_;
   const std::shared_ptr<Reaper> reaper_;
   std::unique_ptr<Scheduler> scheduler_;
 };

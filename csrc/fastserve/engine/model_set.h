@@ -1,4 +1,5 @@
-// What is served now: an immutable snapshot that the control plane publishes whole.
+// What is served now: an immutable snapshot. The control plane publishes a new one for each change;
+// entries of models that did not change are shared between them.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "fastserve/base/status.h"
@@ -17,28 +19,42 @@ namespace fastserve::engine {
 struct UnavailableVersion {
   int64_t number = 0;
   std::string reason;  // "loading", "failed", "unloaded"
+  // Is loaded when a request asks for it; the request waits.
+  bool is_on_demand = false;
 };
 
 struct ModelEntry {
   std::string name;
   std::vector<VersionHandle> ready;  // ascending by number
+  // Answers requests that name no version: the number of a ready version, or of one that is loaded
+  // on demand; 0: there is none.
+  int64_t serving = 0;
+  // Names that requests may give instead of a number.
+  std::vector<std::pair<std::string, int64_t>> labels;
   std::vector<UnavailableVersion> unavailable;
 };
 
 class ModelSet {
  public:
-  void add(ModelEntry entry);
+  ModelSet() = default;
+  ModelSet(const ModelSet&) = default;
+  ModelSet& operator=(const ModelSet&) = delete;
 
-  // The version that answers for `model` and `version_text` ("" = the highest ready one). Errors
-  // are Triton's: kNotFound (unknown model or version, no ready version), kUnavailable (the version
-  // is known and not ready), kInvalidArgument (version_text is not a positive integer). Thread:
-  // any; constant in the number of models.
+  // Takes the place of the model's entry, if it has one.
+  void put(ModelEntry entry);
+  void remove(std::string_view model);
+
+  // The version that answers for `model` and `version_text`: a number, a label, or "" for the one
+  // that serves. Null: it is loaded on demand and not ready now. Errors are Triton's: kNotFound
+  // (unknown model or version, no ready version), kUnavailable (the version is known and not
+  // ready), kInvalidArgument (version_text is neither a positive integer nor a label). Thread: any;
+  // constant in the number of models.
   Result<Version*> find(std::string_view model, std::string_view version_text) const;
-  const std::vector<std::unique_ptr<ModelEntry>>& models() const { return entries_; }
+  size_t size() const { return entries_.size(); }
 
  private:
-  std::vector<std::unique_ptr<ModelEntry>> entries_;
-  std::unordered_map<std::string_view, const ModelEntry*> by_name_;
+  // Keys are the names inside the entries.
+  std::unordered_map<std::string_view, std::shared_ptr<const ModelEntry>> entries_;
 };
 
 }  // namespace fastserve::engine

@@ -43,6 +43,10 @@ const ModelSet& Port::models() {
   return *models_;
 }
 
+void Port::want(std::string_view model, std::string_view version) {
+  engine_->wanted().add(model, version);
+}
+
 void Port::count_failure(Version* version, Failure failure, Nanos spent) {
   StatsShard& stats = version->stats(writer_);
   stats.failures[static_cast<size_t>(failure)].add(1);

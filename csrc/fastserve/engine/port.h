@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "fastserve/base/clock.h"
@@ -36,6 +37,12 @@ class Port {
   // refused, was counted, and nothing will come: kResourceExhausted (queue full, or predicted to
   // miss its deadline; *retry_after is then the predicted wait), kDeadlineExceeded (already over).
   Status submit(Request* request, Nanos now, Nanos* retry_after);
+
+  // Tells the control plane that a request waits for a version that is loaded on demand. It is
+  // ready, or will not be, after a publish.
+  void want(std::string_view model, std::string_view version);
+  // Changes when models() does.
+  uint64_t generation() const { return generation_; }
 
   // The end of a sweep.
   void flush();

@@ -29,6 +29,7 @@ struct InferCall : engine::Request {
 
   InferPhase phase = InferPhase::kFree;
   bool has_message = false;
+  bool is_parked = false;  // submitted, but waits at the desk for its version to be loaded
   bool is_streamed =
       false;  // answered as a part of a stream; executors read it, `stream` they may not
   // Of a message that its call holds back from the peer's window, or from the front's bound.
@@ -60,6 +61,7 @@ struct InferCall : engine::Request {
     reset();
     phase = InferPhase::kFree;
     has_message = false;
+    is_parked = false;
     is_streamed = false;
     held_bytes = 0;
     is_typed = false;

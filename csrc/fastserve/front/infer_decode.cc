@@ -324,7 +324,7 @@ Status decode_infer(const engine::ModelSet& models, wire::InferRequestView* scra
   Result<Version*> version = models.find(scratch->model_name, scratch->model_version);
   if (!version.ok()) {
     status = version.status();
-  } else {
+  } else if (*version != nullptr) {
     infer->version = engine::VersionHandle(*version);
     infer->bytes = infer->message.size();
     status = read_all(**version, *scratch, infer);

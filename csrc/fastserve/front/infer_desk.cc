@@ -1,5 +1,6 @@
 #include "fastserve/front/infer_desk.h"
 
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -56,11 +57,16 @@ void InferDesk::give_back(InferCall* infer) {
 Status InferDesk::start(InferCall* infer, Nanos now) {
   owner_.store(pthread_self(), std::memory_order_relaxed);
   infer->arrival = now;
+  return admit(infer, now);
+}
+
+Status InferDesk::admit(InferCall* infer, Nanos now) {
   Status status = decode_infer(port_->models(), &scratch_, infer);
   if (!status.ok()) {
     if (infer->version) port_->count_failure(infer->version.get(), engine::Failure::kInvalid, 0);
     return status;
   }
+  if (!infer->version) return park(infer);
   infer->completion = this;
   status = port_->submit(infer, now, &infer->retry_after);
   if (status.ok()) {
@@ -70,7 +76,50 @@ Status InferDesk::start(InferCall* infer, Nanos now) {
   return status;
 }
 
+Status InferDesk::park(InferCall* infer) {
+  const size_t bytes = infer->message.size();
+  if (parked_.size() >= kMaxParked || parked_bytes_ + bytes > kMaxParkedBytes) {
+    return {Code::kResourceExhausted,
+            std::to_string(parked_.size()) + " requests of " + std::to_string(parked_bytes_) +
+                " bytes wait for models that are being loaded, and no more may; retry later"};
+  }
+  port_->want(scratch_.model_name, scratch_.model_version);
+  parked_generation_ = port_->generation();
+  parked_.push_back(infer);
+  parked_bytes_ += bytes;
+  infer->is_parked = true;
+  infer->phase = InferPhase::kSubmitted;
+  ++outstanding_;
+  return ok_status();
+}
+
+void InferDesk::unpark(InferCall* infer) {
+  infer->is_parked = false;
+  parked_bytes_ -= infer->message.size();
+  --outstanding_;
+}
+
+void InferDesk::retry_parked() {
+  if (parked_.empty() || port_->generation() == parked_generation_) return;
+  const Nanos now = monotonic_now();
+  // An answer may take others of the queue back, and one that has to go on waiting goes to its end.
+  for (size_t left = parked_.size(); left > 0 && !parked_.empty(); --left) {
+    InferCall* infer = parked_.front();
+    parked_.pop_front();
+    unpark(infer);
+    infer->phase = InferPhase::kReceiving;
+    infer->status = admit(infer, now);
+    if (!infer->status.ok()) on_answer_(*infer);
+  }
+  parked_generation_ = port_->generation();
+}
+
 bool InferDesk::cancel(InferCall* infer, engine::Failure why) {
+  if (infer->is_parked) {
+    std::erase(parked_, infer);
+    unpark(infer);
+    return true;
+  }
   if (!port_->cancel(infer, why)) return false;
   --outstanding_;
   return true;
@@ -106,6 +155,7 @@ void InferDesk::flush_completions(size_t count) {
 
 void InferDesk::run_inbox() {
   port_->models();  // lets go of a snapshot that was replaced
+  retry_parked();
   InferCall* newest = inbox_.exchange(nullptr, std::memory_order_acquire);
   InferCall* oldest = nullptr;
   while (newest != nullptr) {

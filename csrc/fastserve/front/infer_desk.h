@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -44,7 +45,8 @@ class InferDesk final : public engine::Completion {
   InferCall* take();
   void give_back(InferCall* infer);
 
-  // Decodes and submits. Not ok: refused, counted, and still the caller's.
+  // Decodes and submits; a request for a version that is loaded on demand waits here until it can
+  // be. Not ok: refused, counted, and still the caller's.
   Status start(InferCall* infer, Nanos now);
   // Takes a submitted call back; see engine::Port::cancel.
   bool cancel(InferCall* infer, engine::Failure why);
@@ -58,6 +60,12 @@ class InferDesk final : public engine::Completion {
   void flush_completions(size_t count) override;
 
  private:
+  Status admit(InferCall* infer, Nanos now);
+  Status park(InferCall* infer);
+  void unpark(InferCall* infer);
+  // Tries what waits for a version again, if what is served has changed.
+  void retry_parked();
+
   const std::function<void(InferCall&)> on_answer_;
   const std::function<void()> wake_;
   std::unique_ptr<engine::Port> port_;
@@ -68,6 +76,12 @@ class InferDesk final : public engine::Completion {
   // About 60 MB of bookkeeping for one thread.
   static constexpr size_t kMaxCalls = 64 * 1024;
   size_t in_use_ = 0;
+  // Requests for versions that are being loaded, in the order of their arrival.
+  static constexpr size_t kMaxParked = 8192;
+  static constexpr size_t kMaxParkedBytes = 64 << 20;
+  std::deque<InferCall*> parked_;
+  size_t parked_bytes_ = 0;
+  uint64_t parked_generation_ = 0;          // of the models that they were last tried with
   std::atomic<InferCall*> inbox_{nullptr};  // a stack; reversed when read
   // Answers that executors gave and did not flush yet; such an executor still touches this object.
   std::atomic<size_t> unflushed_{0};

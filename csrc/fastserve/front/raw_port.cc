@@ -64,6 +64,7 @@ void RawPort::take(std::vector<RawAnswer>* answers) {
   uint64_t count = 0;
   [[maybe_unused]] const ssize_t got = read(event_fd_, &count, sizeof count);
   desk_.run_inbox();
+  desk_.flush();  // what waited for its version to be loaded
   for (RawAnswer& answer : finished_) answers->push_back(std::move(answer));
   finished_.clear();
 }

@@ -127,9 +127,25 @@ class Engine:
         allow_inline: bool,
     ) -> Version: ...
     def publish(
-        self, models: Mapping[str, tuple[Sequence[Version], Sequence[tuple[int, str]]]]
+        self,
+        model: str,
+        ready: Sequence[Version],
+        serving: int,
+        unavailable: Sequence[tuple[int, str, bool]],
+        labels: Mapping[str, int],
     ) -> None:
-        """What is served from now on: name -> (ready versions, [(number, why it is not ready)])."""
+        """What of `model` answers from now on; no request that starts later sees what was before.
+
+        `serving` (0: none) answers requests that name no version. `unavailable`: (number, why it
+        is not ready, whether it is loaded when a request asks for it). Thread: one, as `withdraw`.
+        """
+    def withdraw(self, model: str) -> None:
+        """The model is unknown from now on."""
+    @property
+    def wanted_fd(self) -> int:
+        """Readable while requests wait for versions that are loaded on demand."""
+    def take_wanted(self) -> list[tuple[str, str]]:
+        """(model, version string as the request gave it), each once."""
     @property
     def backlog_ns(self) -> int: ...
     @property

@@ -8,7 +8,7 @@ from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
-from fastserve._core.wire cimport CByteSpan, CDType, CShape, CStatus, dtype_name
+from fastserve._core.wire cimport CByteSpan, CDType, CShape, CStatus, CStringView, dtype_name
 
 cdef extern from "fastserve/base/status.h" namespace "fastserve" nogil:
     cdef cppclass CResult "fastserve::Result"[T]:
@@ -132,16 +132,26 @@ cdef extern from "fastserve/engine/model_set.h" namespace "fastserve::engine" no
     cdef cppclass CUnavailableVersion "fastserve::engine::UnavailableVersion":
         int64_t number
         string reason
+        cbool is_on_demand
 
     cdef cppclass CModelEntry "fastserve::engine::ModelEntry":
         CModelEntry()
         string name
         vector[CVersionHandle] ready
+        int64_t serving
+        vector[pair[string, int64_t]] labels
         vector[CUnavailableVersion] unavailable
 
     cdef cppclass CModelSet "fastserve::engine::ModelSet":
         CModelSet()
-        void add(CModelEntry)
+        CModelSet(const CModelSet&)
+        void put(CModelEntry)
+        void remove(CStringView)
+
+cdef extern from "fastserve/engine/wanted.h" namespace "fastserve::engine" nogil:
+    cdef cppclass CWanted "fastserve::engine::Wanted":
+        int event_fd()
+        vector[pair[string, string]] take()
 
 cdef extern from "fastserve/engine/engine.h" namespace "fastserve::engine" nogil:
     cdef cppclass CEngineOptions "fastserve::engine::EngineOptions":
@@ -156,6 +166,8 @@ cdef extern from "fastserve/engine/engine.h" namespace "fastserve::engine" nogil
         CEngine(const CEngineOptions&)
         CVersionHandle make_version(CVersionConfig, shared_ptr[CSession])
         void publish(shared_ptr[const CModelSet])
+        shared_ptr[const CModelSet] models()
+        CWanted& wanted()
         int64_t backlog_ns()
         uint64_t total_queued_bytes()
         CResult[int64_t] warm_up(CVersion&, uint32_t rows)

@@ -280,24 +280,48 @@ cdef class Engine:
         version.handle = self.running().make_version(config, session.handle)
         return version
 
-    def publish(self, models):
-        cdef shared_ptr[c.CModelSet] models_set = make_shared[c.CModelSet]()
+    def publish(self, str model not None, ready, int64_t serving, unavailable, labels):
         cdef c.CModelEntry entry
-        cdef c.CUnavailableVersion unavailable
+        cdef c.CUnavailableVersion waiting
+        cdef pair[string, int64_t] labelled
         cdef Version version
+        cdef shared_ptr[c.CModelSet] models
         cdef c.CEngine* engine = self.running()
-        for name, (ready, not_ready) in models.items():
-            entry = c.CModelEntry()
-            entry.name = name.encode()
-            for version in sorted(ready, key=lambda version: version.number):
-                entry.ready.push_back(version.handle)
-            for number, reason in not_ready:
-                unavailable.number = number
-                unavailable.reason = reason.encode()
-                entry.unavailable.push_back(unavailable)
-            models_set.get().add(move(entry))
+        entry.name = model.encode()
+        entry.serving = serving
+        for version in sorted(ready, key=lambda version: version.number):
+            entry.ready.push_back(version.handle)
+        for number, reason, is_on_demand in unavailable:
+            waiting.number = number
+            waiting.reason = reason.encode()
+            waiting.is_on_demand = is_on_demand
+            entry.unavailable.push_back(waiting)
+        for label, number in labels.items():
+            labelled.first = label.encode()
+            labelled.second = number
+            entry.labels.push_back(labelled)
         with nogil:
-            engine.publish(c.as_const_set(models_set))
+            models = make_shared[c.CModelSet](engine.models().get()[0])
+            models.get().put(move(entry))
+            engine.publish(c.as_const_set(models))
+
+    def withdraw(self, str model not None):
+        cdef string name = model.encode()
+        cdef shared_ptr[c.CModelSet] models
+        cdef c.CEngine* engine = self.running()
+        with nogil:
+            models = make_shared[c.CModelSet](engine.models().get()[0])
+            models.get().remove(CStringView(name.data(), name.size()))
+            engine.publish(c.as_const_set(models))
+
+    @property
+    def wanted_fd(self):
+        return self.running().wanted().event_fd()
+
+    def take_wanted(self):
+        return [
+            (text_of(wish.first), text_of(wish.second)) for wish in self.running().wanted().take()
+        ]
 
     @property
     def backlog_ns(self):

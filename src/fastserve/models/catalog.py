@@ -8,7 +8,7 @@ Thread: the event loop's, but for the loads themselves.
 
 import asyncio
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Protocol
@@ -90,7 +90,12 @@ class Publisher(Protocol):
     """Who is told what can answer: the engine."""
 
     def publish(
-        self, models: dict[str, tuple[Sequence[core.Version], Sequence[tuple[int, str]]]]
+        self,
+        model: str,
+        ready: Sequence[core.Version],
+        serving: int,
+        unavailable: Sequence[tuple[int, str, bool]],
+        labels: Mapping[str, int],
     ) -> None: ...
 
 
@@ -219,19 +224,18 @@ class Catalog:
         self._changed()
 
     def _changed(self) -> None:
-        self._publisher.publish(
-            {
-                model.name: (
-                    [loaded.version for loaded in model.ready],
-                    [
-                        (record.number, record.state.value.lower())
-                        for record in model.versions.values()
-                        if record.loaded is None
-                    ],
-                )
-                for model in self._models.values()
-            }
-        )
+        for model in self._models.values():
+            self._publisher.publish(
+                model.name,
+                [loaded.version for loaded in model.ready],
+                model.ready[-1].number if model.ready else 0,
+                [
+                    (record.number, record.state.value.lower(), False)
+                    for record in model.versions.values()
+                    if record.loaded is None
+                ],
+                {},
+            )
         for listener in tuple(self._listeners):
             listener()
 
@@ -243,5 +247,5 @@ def parse_version(text: str) -> int:
         return int(text[-1000:])
     raise InvalidTensor(
         f"failed to get model version from specified version string {quoted(text)}: expected a "
-        "positive integer, or an empty string for the highest ready version"
+        "positive integer, or an empty string for the version that serves"
     )
