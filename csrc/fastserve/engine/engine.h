@@ -58,6 +58,8 @@ class Engine {
 
   // Executors idle now, backlog in predicted nanoseconds.
   int64_t backlog_ns() const;
+  // Versions that nobody holds any more and that are being destroyed.
+  size_t dying_versions() const { return reaper_->pending(); }
   uint64_t total_queued_bytes() const;
   // Runs `rows` synthesised rows once on the calling thread, outside the queue, teaches the
   // version's cost curve and returns the time. Thread: control plane, one at a time per version.

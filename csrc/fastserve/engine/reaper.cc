@@ -1,5 +1,7 @@
 #include "fastserve/engine/reaper.h"
 
+#include <malloc.h>
+
 #include <utility>
 
 #include "fastserve/engine/version.h"
@@ -15,6 +17,7 @@ void Reaper::dispose(Version* version) {
     std::lock_guard lock(mutex_);
     if (!is_stopping_) {
       waiting_.push_back(version);
+      pending_.fetch_add(1, std::memory_order_relaxed);
       wake_.notify_one();
       return;
     }
@@ -39,6 +42,9 @@ void Reaper::run() {
     if (dead.empty()) return;
     lock.unlock();
     for (Version* version : dead) delete version;
+    // What the session held goes back to the system, not only to the allocator.
+    malloc_trim(0);
+    pending_.fetch_sub(dead.size(), std::memory_order_release);
     lock.lock();
   }
 }

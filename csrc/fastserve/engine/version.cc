@@ -1,5 +1,6 @@
 #include "fastserve/engine/version.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "fastserve/engine/lane_slot.h"
@@ -70,8 +71,16 @@ StatsSnapshot Version::stats_snapshot() const {
   for (const auto& shard : shards_) sum.add(*shard);
   sum.queue_requests = queued_requests.load(std::memory_order_relaxed);
   sum.queue_rows = queued_rows.load(std::memory_order_relaxed);
-  sum.in_flight = sum.queue_requests + running_requests.load(std::memory_order_relaxed);
+  sum.in_flight = in_flight();
   return sum;
+}
+
+Nanos Version::last_inference() const {
+  Nanos last = 0;
+  for (const auto& shard : shards_) {
+    last = std::max(last, shard->last_inference.load(std::memory_order_relaxed));
+  }
+  return last;
 }
 
 void Version::release() {

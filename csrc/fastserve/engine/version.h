@@ -74,6 +74,13 @@ class Version {
   // Scratch of one writer; only that writer's thread touches it.
   Workbench& workbench(size_t writer) { return *workbenches_[writer]; }
   StatsSnapshot stats_snapshot() const;
+  // When its last batch ended, monotonic; 0: it never ran one. Cheaper than a snapshot.
+  Nanos last_inference() const;
+  // Requests that wait or run.
+  uint64_t in_flight() const {
+    return queued_requests.load(std::memory_order_relaxed) +
+           running_requests.load(std::memory_order_relaxed);
+  }
 
   void retain() { references_.fetch_add(1, std::memory_order_relaxed); }
   void release();

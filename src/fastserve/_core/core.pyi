@@ -97,6 +97,12 @@ class Version:
     def stats(self) -> VersionStats: ...
     @property
     def references(self) -> int: ...
+    @property
+    def idle_ns(self) -> int:
+        """Since its last batch ended; -1 when it never ran one."""
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait or run."""
 
 @final
 class Engine:
@@ -146,6 +152,9 @@ class Engine:
         """Readable while requests wait for versions that are loaded on demand."""
     def take_wanted(self) -> list[tuple[str, str]]:
         """(model, version string as the request gave it), each once."""
+    @property
+    def dying_versions(self) -> int:
+        """Versions that nobody holds any more and that are being destroyed."""
     @property
     def backlog_ns(self) -> int: ...
     @property

@@ -123,6 +123,8 @@ cdef extern from "fastserve/engine/version.h" namespace "fastserve::engine" nogi
         const CCostCurve& cost()
         CStatsSnapshot stats_snapshot()
         int64_t references()
+        int64_t last_inference()
+        uint64_t in_flight()
 
     cdef cppclass CVersionHandle "fastserve::engine::VersionHandle":
         CVersionHandle()
@@ -169,6 +171,7 @@ cdef extern from "fastserve/engine/engine.h" namespace "fastserve::engine" nogil
         shared_ptr[const CModelSet] models()
         CWanted& wanted()
         int64_t backlog_ns()
+        size_t dying_versions()
         uint64_t total_queued_bytes()
         CResult[int64_t] warm_up(CVersion&, uint32_t rows)
 

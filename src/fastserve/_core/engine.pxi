@@ -202,6 +202,14 @@ cdef class Version:
     def references(self):
         return self.handle.get().references()
 
+    @property
+    def idle_ns(self):
+        return c.age_of(self.handle.get().last_inference())
+
+    @property
+    def in_flight(self):
+        return self.handle.get().in_flight()
+
     def warm_up(self, uint32_t rows):
         cdef c.CResult[int64_t]* ran
         cdef c.CEngine* engine = self.engine.running()
@@ -322,6 +330,10 @@ cdef class Engine:
         return [
             (text_of(wish.first), text_of(wish.second)) for wish in self.running().wanted().take()
         ]
+
+    @property
+    def dying_versions(self):
+        return self.running().dying_versions()
 
     @property
     def backlog_ns(self):
