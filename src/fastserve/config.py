@@ -1,8 +1,8 @@
 """Settings of the server and of one model: strict, frozen, grouped by who uses them.
 
-Nothing is corrected in silence. A key that is not known, a value of the wrong type or out of range
-is refused with its path, what was got, what was expected and, for a key, the nearest name that
-exists.
+Where the server's settings come from is `fastserve.settings`. Nothing is corrected in silence: a
+key that is not known, a value of the wrong type or out of range is refused with its path, what was
+got, what was expected and, for a key, the nearest name that exists.
 
 Units end the names. Zero means "chosen by the server" where a comment says so.
 """
@@ -87,6 +87,8 @@ class SecuritySettings(_Group, frozen=True):
     client_ca: Path | None = None
     token_file: Path | None = None
     allow_insecure: bool = False
+    # Without tokens: who reaches a public address may also load and unload models.
+    allow_insecure_control: bool = False
 
 
 class ThreadSettings(_Group, frozen=True):
@@ -113,16 +115,58 @@ class LimitSettings(_Group, frozen=True):
     inline_budget_us: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
 
 
+class LifecycleSettings(_Group, frozen=True):
+    """How the repository is followed, and what a load may take.
+
+    At most one of `watch`, `poll_seconds` and `explicit`; without any, models are loaded at the
+    start, and later by RPC alone.
+    """
+
+    watch: bool = False
+    # 0: no polling.
+    poll_seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
+    explicit: bool = False
+    # Models to load at the start of an explicit server; "*" stands for all of them.
+    load_models: tuple[str, ...] = ()
+    # A plain copy counts as complete when its sizes and times stood still for so long.
+    settle_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 1.0
+    # Loads that may run at a time; 0: planned.
+    load_threads: Threads = 0
+    # Of all loaded versions together; 0: no budget.
+    memory_budget_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    # In a child process first: a file that crashes or hangs the library then fails its load alone.
+    check: bool = True
+    check_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
+    # 0: chosen from the file's size.
+    check_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class AuditSettings(_Group, frozen=True):
+    """The log of operators' and automatic changes. The key signs it, where there is one."""
+
+    enabled: bool = True
+    key_file: Path | None = None
+
+
 class Settings(_Group, frozen=True):
     """All that `fastserve serve` can be told."""
 
     repository: Path
+    # Of the audit log, labels and the like; None: `.fastserve` in the repository.
+    state_dir: Path | None = None
     listen: ListenSettings = ListenSettings()
     security: SecuritySettings = SecuritySettings()
     threads: ThreadSettings = ThreadSettings()
     limits: LimitSettings = LimitSettings()
+    lifecycle: LifecycleSettings = LifecycleSettings()
+    audit: AuditSettings = AuditSettings()
     # How long calls in flight may go on after SIGTERM.
     drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
+
+    @property
+    def state_folder(self) -> Path:
+        """`state_dir`, or its default. It need not exist yet."""
+        return self.repository / ".fastserve" if self.state_dir is None else self.state_dir
 
 
 class BatchingConfig(_Group, frozen=True):
@@ -183,13 +227,17 @@ def read_model_config(path: Path, root: Path | None = None) -> ModelConfig:
     """
     name = path.name
     data = read_regular_file(path, name=name, max_bytes=_MIB, root=root)
+    return convert(decode_toml(data, name=name), ModelConfig, source=name)
+
+
+def decode_toml(data: bytes, *, name: str) -> object:
+    """What the TOML says, as plain values. Errors: InvalidConfig with `name` and the place."""
     try:
-        decoded = msgspec.toml.decode(data)
+        return msgspec.toml.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"{name}: not TOML: {error}") from error
     except RecursionError:
         raise InvalidConfig(f"{name}: nested too deep") from None
-    return convert(decoded, ModelConfig, source=name)
 
 
 def read_regular_file(path: Path, *, name: str, max_bytes: int, root: Path | None = None) -> bytes:
@@ -202,10 +250,11 @@ def read_regular_file(path: Path, *, name: str, max_bytes: int, root: Path | Non
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError as error:
         raise InvalidConfig(f"{name}: cannot be opened: {error.strerror}") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)  # here: a file object of a folder cannot be made
+        raise InvalidConfig(f"{name}: is not a regular file")
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidConfig(f"{name}: is not a regular file")
         # The place of what was really opened: a link that is swapped meanwhile changes nothing.
         opened = Path(f"/proc/self/fd/{descriptor}").readlink()
         if root is not None and not opened.is_relative_to(root.resolve()):
@@ -223,60 +272,59 @@ def read_regular_file(path: Path, *, name: str, max_bytes: int, root: Path | Non
     return data
 
 
-def build_settings(
-    repository: Path | str,
-    *,
-    grpc: tuple[str, ...] | list[str] = ("127.0.0.1:8001",),
-    http: str | None = "127.0.0.1:8002",
-    transport: str = "native",
-    certificate: Path | str | None = None,
-    key: Path | str | None = None,
-    client_ca: Path | str | None = None,
-    token_file: Path | str | None = None,
-    allow_insecure: bool = False,
-    io_threads: int = 0,
-    executors: int = 0,
-    drain_seconds: float = 30.0,
-    limits: Mapping[str, int] | None = None,
-) -> Settings:
-    """Settings from flat values, as a command line has them. Errors: InvalidConfig."""
-    data = {
-        "repository": str(repository),
-        "listen": {
-            "grpc": [msgspec.to_builtins(parse_address(text)) for text in grpc],
-            "http": None if http is None else msgspec.to_builtins(parse_address(http)),
-            "transport": transport,
-        },
-        "security": {
-            "certificate": _text(certificate),
-            "key": _text(key),
-            "client_ca": _text(client_ca),
-            "token_file": _text(token_file),
-            "allow_insecure": allow_insecure,
-        },
-        "threads": {"io_threads": io_threads, "executors": executors},
-        "limits": dict(limits or {}),
-        "drain_seconds": drain_seconds,
-    }
-    settings = convert(data, Settings, source="settings")
-    check_settings(settings)
-    return settings
-
-
 def check_settings(settings: Settings) -> None:
     """Refuses combinations that cannot work or would open the server by accident: InvalidConfig."""
-    security, listen = settings.security, settings.listen
     if not settings.repository.is_dir():
         raise InvalidConfig(f"repository {str(settings.repository)!r} is not a folder")
-    if not listen.grpc:
+    _check_state_folder(settings)
+    _check_lifecycle(settings.lifecycle)
+    _check_tls(settings.security)
+    if not settings.listen.grpc:
         raise InvalidConfig("no gRPC address: give at least one HOST:PORT")
+    if not settings.security.allow_insecure:
+        _check_exposure(settings.listen, settings.security)
+
+
+def _check_state_folder(settings: Settings) -> None:
+    folder = settings.state_folder
+    if folder.exists() and not folder.is_dir():
+        raise InvalidConfig(f"state_dir {str(folder)!r} is not a folder")
+    try:
+        inside = folder.resolve().relative_to(settings.repository.resolve())
+    except ValueError:
+        return
+    if not inside.parts or not inside.parts[0].startswith("."):
+        raise InvalidConfig(
+            f"state_dir {str(folder)!r} lies among the models: choose a folder outside the "
+            "repository, or one whose name there begins with a dot"
+        )
+
+
+def _check_lifecycle(lifecycle: LifecycleSettings) -> None:
+    modes = {
+        "lifecycle.watch": lifecycle.watch,
+        "lifecycle.poll_seconds": lifecycle.poll_seconds,
+        "lifecycle.explicit": lifecycle.explicit,
+    }
+    chosen = [path for path, value in modes.items() if value]
+    if len(chosen) > 1:
+        raise InvalidConfig(f"{' and '.join(chosen)} exclude each other: choose one")
+    if lifecycle.load_models and not lifecycle.explicit:
+        raise InvalidConfig(
+            "lifecycle.load_models goes with lifecycle.explicit alone: every other server loads "
+            "all models"
+        )
+
+
+def _check_tls(security: SecuritySettings) -> None:
     if (security.certificate is None) != (security.key is None):
         missing = "key" if security.key is None else "certificate"
         raise InvalidConfig(f"TLS needs a certificate and a key: the {missing} is missing")
     if security.client_ca is not None and security.certificate is None:
         raise InvalidConfig("a client CA asks for mutual TLS: give a certificate and a key as well")
-    if security.allow_insecure:
-        return
+
+
+def _check_exposure(listen: ListenSettings, security: SecuritySettings) -> None:
     for address in listen.grpc:
         if address.is_public and (security.certificate is None or security.token_file is None):
             raise InvalidConfig(
@@ -290,30 +338,6 @@ def check_settings(settings: Settings) -> None:
         )
 
 
-def read_tokens(path: Path | None) -> tuple[str, ...]:
-    """Tokens of a file, one a line; empty lines and lines that start with # are skipped.
-
-    Errors: InvalidConfig when the file has none, or one that a header cannot carry.
-    """
-    if path is None:
-        return ()
-    name = f"token file {str(path)!r}"
-    try:
-        lines = read_regular_file(path, name=name, max_bytes=_MIB).decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise InvalidConfig(f"{name}: is not UTF-8: {error}") from error
-    tokens = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
-    if not tokens:
-        raise InvalidConfig(f"token file {str(path)!r} holds no token: write one a line")
-    for place, token in enumerate(tokens, 1):
-        if not re.fullmatch(r"[!-~]{8,4096}", token):
-            raise InvalidConfig(
-                f"token {place} of {str(path)!r}: expected 8 to 4096 printable ASCII characters "
-                "without spaces"
-            )
-    return tokens
-
-
 def convert(data: object, kind: type[_Struct], *, source: str) -> _Struct:
     """`data` as a `kind`, strictly. Errors: InvalidConfig: where, got, expected, nearest."""
     try:
@@ -322,14 +346,13 @@ def convert(data: object, kind: type[_Struct], *, source: str) -> _Struct:
         raise InvalidConfig(f"{source}: {_explain(str(error), data, kind)}") from None
 
 
-def _text(value: Path | str | None) -> str | None:
-    return None if value is None else str(value)
-
-
 def _decode(kind: type[Any], value: object) -> object:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise NotImplementedError(f"no conversion to {kind}")
+    if kind is not Path:
+        raise NotImplementedError(f"no conversion to {kind}")
+    if not isinstance(value, str):
+        # msgspec adds the place, as to its own messages.
+        raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
+    return Path(value)
 
 
 # The form of msgspec's messages: "Expected `int`, got `str` - at `$.limits.max_queue_rows`".

@@ -19,7 +19,7 @@ import uvloop
 
 from fastserve import __version__
 from fastserve._core import core
-from fastserve.config import Address, Settings, check_settings, read_tokens
+from fastserve.config import Address, check_settings
 from fastserve.errors import FastserveError, InvalidConfig
 from fastserve.models.catalog import Catalog, State, VersionRecord
 from fastserve.models.loader import LoadedVersion, Loader, find_runtime_library, open_library
@@ -27,7 +27,10 @@ from fastserve.models.readiness import Readiness
 from fastserve.models.repository import scan_repository
 from fastserve.models.threads import ThreadPlan, plan_threads, read_cpu_budget
 from fastserve.observe.logs import configure_logs, get_logger
+from fastserve.rpc.settings import SettingsServicer
 from fastserve.rpc.transport import Served, Transport, open_transport
+from fastserve.settings import SourcedSettings
+from fastserve.tokens import Token, read_tokens
 
 if TYPE_CHECKING:
     from fastserve.http.side_port import SidePort
@@ -44,13 +47,16 @@ _LOADS_FIRST_SECONDS: Final = 0.25
 _log = get_logger("server")
 
 
-def run(settings: Settings) -> int:
+def run(sourced: SourcedSettings) -> int:
     """Serves until SIGTERM or SIGINT, then drains. Returns the process's exit code.
 
     0: drained, every accepted call was answered. 1: could not start, or calls were cut off at the
     end of the drain. 2: the settings were refused.
     """
     configure_logs()
+    settings = sourced.settings
+    if sourced.file is not None:
+        _log.info("settings read", file=str(sourced.file))
     try:
         check_settings(settings)
         tokens = read_tokens(settings.security.token_file)
@@ -59,7 +65,7 @@ def run(settings: Settings) -> int:
         return EXIT_BAD_SETTINGS
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
-            return runner.run(Server(settings, tokens).serve())
+            return runner.run(Server(sourced, tokens).serve())
         except InvalidConfig as error:
             _log.error("settings refused", reason=error.message)
             return EXIT_BAD_SETTINGS
@@ -71,8 +77,10 @@ def run(settings: Settings) -> int:
 class Server:
     """One server process. Thread: the event loop's."""
 
-    def __init__(self, settings: Settings, tokens: tuple[str, ...]) -> None:
+    def __init__(self, sourced: SourcedSettings, tokens: tuple[Token, ...]) -> None:
+        settings = sourced.settings
         self._settings = settings
+        self._entries = sourced.entries
         self._tokens = tokens
         self._threads = plan_threads(
             read_cpu_budget(),
@@ -112,10 +120,11 @@ class Server:
         loading = asyncio.create_task(
             self._catalog.load_newest(loader, self._threads.cpus, _log_loaded), name="load"
         )
+        control = tuple(SettingsServicer(self._entries).methods())
         try:
             self._transport = open_transport(
                 self._settings,
-                Served(self._engine, self._catalog, self._readiness),
+                Served(self._engine, self._catalog, self._readiness, control),
                 io_threads=self._threads.io_threads,
                 tokens=self._tokens,
             )

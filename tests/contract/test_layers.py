@@ -18,6 +18,8 @@ PYTHON_RANKS = {
     "config": 1,
     "durable": 1,
     "_core": 2,
+    "settings": 2,
+    "tokens": 2,
     "models": 3,
     "routing": 3,
     "drift": 3,

@@ -1,5 +1,8 @@
 """The options that say which server to ask and how, and the client that they make."""
 
+import getpass
+import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -7,7 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 if TYPE_CHECKING:
+    import grpc
+
     from fastserve.client import Client
+    from fastserve.client.session import Session
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:8001"
 
@@ -54,7 +60,34 @@ class Endpoint(NamedTuple):
 
     def connect(self) -> "Client":
         """A client; nothing is sent yet. Errors: InvalidConfig."""
-        from fastserve.client import TLS, Client  # noqa: PLC0415 - grpc and numpy load slowly
+        from fastserve.client import Client  # noqa: PLC0415 - grpc and numpy load slowly
+
+        return Client(self.endpoint, **self._connection())
+
+    def open_session(self) -> "Session":
+        """What a call needs beside its channel. Errors: InvalidConfig."""
+        from fastserve.client.session import Session  # noqa: PLC0415
+
+        return Session(
+            self.endpoint,
+            **self._connection(),
+            retries=0,
+            metadata=(("fastserve-actor", claimed_actor()),),
+            compression=None,
+        )
+
+    def open_channel(self, session: "Session") -> "grpc.Channel":
+        """A channel for methods that `Client` does not have."""
+        import grpc  # noqa: PLC0415
+
+        settings = session.settings
+        credentials = settings.credentials()
+        if credentials is None:
+            return grpc.insecure_channel(settings.target, settings.options())
+        return grpc.secure_channel(settings.target, credentials, settings.options())
+
+    def _connection(self) -> dict[str, Any]:
+        from fastserve.client import TLS  # noqa: PLC0415
 
         uses_tls = self.tls or self.tls_server_name or self.tls_ca or self.tls_cert or self.tls_key
         tls = TLS(
@@ -63,23 +96,23 @@ class Endpoint(NamedTuple):
             key=_read(self.tls_key),
             server_name=self.tls_server_name,
         )
-        return Client(
-            self.endpoint,
-            token=self._find_token(),
-            tls=tls if uses_tls else None,
-            timeout=self.timeout,
-            max_message_bytes=-1,  # what a person asked for on purpose may be large
-        )
+        return {
+            "token": self._find_token(),
+            "tls": tls if uses_tls else None,
+            "timeout": self.timeout,
+            "max_message_bytes": -1,  # what a person asked for on purpose may be large
+        }
 
     def _find_token(self) -> str | None:
         if self.token_file is None:
             return self.token or None
         if self.token:
             raise click.UsageError("--token and --token-file are both given; drop one of them")
-        lines = (line.strip() for line in self.token_file.read_text().splitlines())
-        for line in lines:
-            if line and not line.startswith("#"):
-                return line
+        for line in self.token_file.read_text().splitlines():
+            # TOKEN, or NAME ROLE TOKEN: the server's own file serves as well.
+            words = line.split()
+            if words and not words[0].startswith("#"):
+                return words[-1]
         raise click.UsageError(f"token file {str(self.token_file)!r} holds no token")
 
 
@@ -93,6 +126,19 @@ def endpoint_options(function: Callable[..., Any]) -> Callable[..., Any]:
 def take_endpoint(options: dict[str, Any]) -> Endpoint:
     """Removes the options of this module from `options`."""
     return Endpoint(**{name: options.pop(name) for name in Endpoint._fields})
+
+
+def claimed_actor() -> str:
+    """Who the server's audit log is told to name: FASTSERVE_ACTOR, else login and machine."""
+    claimed = os.environ.get("FASTSERVE_ACTOR", "")
+    if not claimed:
+        try:
+            login = getpass.getuser()
+        except (KeyError, OSError):  # no name for this number, as in many containers
+            login = f"uid-{os.getuid()}"
+        claimed = f"{login}@{socket.gethostname()}"
+    # What a header can carry.
+    return "".join(c if " " <= c <= "~" else "?" for c in claimed).strip()
 
 
 def _read(path: Path | None) -> bytes | None:

@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from fastserve.cli.command import Command
+from fastserve.cli.completion import complete_model
 from fastserve.cli.endpoint import endpoint_options, take_endpoint
 
 
 @click.command(cls=Command)
-@click.argument("model")
+@click.argument("model", shell_complete=complete_model)
 @click.option(
     "--input",
     "inputs",

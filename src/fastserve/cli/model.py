@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fastserve.cli.command import Command
+from fastserve.cli.completion import complete_model
 from fastserve.cli.endpoint import endpoint_options, take_endpoint
 from fastserve.cli.screen import print_json, print_table, printable
 
@@ -40,7 +41,7 @@ def list_models(as_json: bool, **options: Any) -> None:
 
 
 @model.command(cls=Command)
-@click.argument("name", metavar="MODEL")
+@click.argument("name", metavar="MODEL", shell_complete=complete_model)
 @click.option("--version", default="", help="The version to describe; the newest if left out.")
 @endpoint_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

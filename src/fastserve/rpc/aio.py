@@ -7,9 +7,8 @@ its flow control, its limits on headers, its wording of transport errors.
 Thread: the event loop's.
 """
 
-import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,16 +16,12 @@ import grpc
 import grpc.aio
 
 from fastserve.config import Address, LimitSettings, SecuritySettings
+from fastserve.errors import Unauthenticated
+from fastserve.rpc.access import UNAUTHENTICATED, Access
 from fastserve.rpc.context import NO_DEADLINE, CallContext, Metadata
-from fastserve.rpc.error_map import WireStatus
 from fastserve.rpc.invocation import invoke
 from fastserve.rpc.method_table import Method, MethodTable
 
-# As csrc/fastserve/front/thread_front.cc says it.
-UNAUTHENTICATED: Final = WireStatus(
-    16, "a valid token is required: send metadata 'authorization: Bearer <token>'"
-)
-_BEARER: Final = "Bearer "
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 # Not the caller's: written by HTTP/2 libraries about themselves.
 _RESERVED: Final = frozenset({"user-agent"})
@@ -35,10 +30,10 @@ ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
 
 
 class AioServer:
-    """A grpc.aio server over a method table. `tokens` empty: none is asked for."""
+    """A grpc.aio server over a method table."""
 
-    def __init__(self, table: MethodTable, limits: LimitSettings, tokens: Sequence[str]) -> None:
-        self._handlers = _Handlers(table, tokens)
+    def __init__(self, table: MethodTable, limits: LimitSettings, access: Access) -> None:
+        self._handlers = _Handlers(table, access)
         self._server = grpc.aio.server(
             handlers=(self._handlers,),
             options=[
@@ -81,14 +76,16 @@ class AioServer:
 
 
 class _Handlers(grpc.GenericRpcHandler):
-    def __init__(self, table: MethodTable, tokens: Sequence[str]) -> None:
+    def __init__(self, table: MethodTable, access: Access) -> None:
         self._table = table
-        self._tokens = [token.encode() for token in tokens]
+        self._access = access
         self.open_calls = 0
 
     def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
         # Tokens come first: without one, not even the list of methods can be probed.
-        if self._tokens and not self._is_allowed(details.invocation_metadata):
+        try:
+            self._access.identify(tuple(details.invocation_metadata))
+        except Unauthenticated:
             return grpc.stream_stream_rpc_method_handler(_refuse)
         method = self._table.get(details.method)
         if method is None:
@@ -108,7 +105,7 @@ class _Handlers(grpc.GenericRpcHandler):
             self.open_calls += 1
             try:
                 context = _AioContext(method.path, servicer)
-                status = await invoke(method, requests, servicer.write, context)
+                status = await invoke(method, requests, servicer.write, context, self._access)
                 if status.code == 0:
                     servicer.set_trailing_metadata(status.trailers)
                 else:
@@ -118,20 +115,9 @@ class _Handlers(grpc.GenericRpcHandler):
 
         return serve
 
-    def _is_allowed(self, metadata: Sequence[tuple[str, str | bytes]]) -> bool:
-        for key, value in metadata:
-            if key == "authorization" and isinstance(value, str):
-                if not value.startswith(_BEARER):
-                    return False
-                given = value.removeprefix(_BEARER).encode()
-                # Every token is compared, in constant time, whichever fits.
-                matches = [hmac.compare_digest(given, token) for token in self._tokens]
-                return any(matches)
-        return False
-
 
 async def _refuse(_requests: AsyncIterator[bytes], context: ServicerContext) -> None:
-    await context.abort(_CODES[UNAUTHENTICATED.code], UNAUTHENTICATED.message)
+    await context.abort(grpc.StatusCode.UNAUTHENTICATED, UNAUTHENTICATED)
 
 
 class _AioContext(CallContext):

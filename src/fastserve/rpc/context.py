@@ -4,9 +4,24 @@ import abc
 import time
 from typing import Final
 
+import msgspec
+
+from fastserve.tokens import ANONYMOUS, Role
+
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 NO_DEADLINE: Final = -1
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who calls: the name and role of the token, and who the caller says that it is.
+
+    `claimed` is unproven, bounded and printable: for the audit alone.
+    """
+
+    name: str
+    role: Role
+    claimed: str = ""
 
 
 class CallContext(abc.ABC):
@@ -20,6 +35,8 @@ class CallContext(abc.ABC):
         self.deadline_ns = deadline_ns
         # As received: keys in lower case, bytes for "-bin" keys.
         self.metadata = metadata
+        # Nobody in particular, who may do least, until fastserve.rpc.access has looked.
+        self.actor = Actor(ANONYMOUS, Role.INFER)
         self.trailers: list[tuple[str, str | bytes]] = []
 
     def header(self, key: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any, cast
 from google.protobuf.message import DecodeError
 
 from fastserve.errors import InvalidTensor, Unsupported
+from fastserve.rpc.access import Access
 from fastserve.rpc.context import CallContext
 from fastserve.rpc.error_map import WireStatus, to_status
 from fastserve.rpc.method_table import (
@@ -22,13 +23,17 @@ async def invoke(
     requests: AsyncIterator[bytes],
     send: Callable[[bytes], Awaitable[None]],
     context: CallContext,
+    access: Access,
 ) -> WireStatus:
     """The call's status, after everything that the handler had to say was sent.
+
+    Nothing of a call is read before `access` has admitted it, and the handler knows its actor.
 
     `send` returns when the peer may be sent more. Errors: asyncio.CancelledError alone, when the
     task that runs this is cancelled; anything else is mapped.
     """
     try:
+        access.admit(context)
         if method.is_client_streaming:
             argument: Any = _decoded(method, requests)
         else:

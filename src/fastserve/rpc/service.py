@@ -1,21 +1,30 @@
 """All RPCs of the server in one table: which of them depends on the transport."""
 
+from collections.abc import Iterable
+
 from fastserve.models.catalog import Catalog
 from fastserve.models.readiness import Readiness
-from fastserve.rpc import health, inference, reflection
+from fastserve.rpc import health, inference, reflection, settings
 from fastserve.rpc.method_table import Method, MethodTable
 from fastserve.rpc.raw import RawInference
 from fastserve.rpc.raw_inference import RawInferenceServicer
 
 # Served in every table; health answers for them as for the server.
-SERVICES = (inference.SERVICE, health.SERVICE, *reflection.SERVICES)
+SERVICES = (inference.SERVICE, settings.SERVICE, health.SERVICE, *reflection.SERVICES)
 
 
 def build_table(
-    catalog: Catalog, readiness: Readiness, raw: RawInference | None = None
+    catalog: Catalog,
+    readiness: Readiness,
+    control: Iterable[Method],
+    raw: RawInference | None = None,
 ) -> MethodTable:
-    """The table. Inferences are in it with `raw`; without, the core answers them."""
+    """The table. `control` are the methods of fastserve.v1.Control.
+
+    Inferences are in it with `raw`; without, the core answers them.
+    """
     methods: list[Method] = [
+        *control,
         *inference.InferenceServicer(catalog, readiness).methods(),
         *health.HealthServicer(readiness, SERVICES).methods(),
         *reflection.ReflectionServicer(lambda: sorted(SERVICES)).methods(),

@@ -15,9 +15,12 @@ from fastserve._core import core
 from fastserve.config import Address, Settings
 from fastserve.models.catalog import Catalog
 from fastserve.models.readiness import Readiness
+from fastserve.rpc.access import Access, is_control_open
+from fastserve.rpc.method_table import Method
 from fastserve.rpc.native import NativeBridge
 from fastserve.rpc.raw import RawInference
 from fastserve.rpc.service import build_table
+from fastserve.tokens import Token
 
 # How often a drain looks whether the last call is over.
 _POLL_SECONDS: Final = 0.01
@@ -61,15 +64,18 @@ class Served(msgspec.Struct, frozen=True):
     engine: core.Engine
     catalog: Catalog
     readiness: Readiness
+    # The methods of fastserve.v1.Control.
+    control: tuple[Method, ...]
 
 
 def open_transport(
-    settings: Settings, served: Served, *, io_threads: int, tokens: tuple[str, ...]
+    settings: Settings, served: Served, *, io_threads: int, tokens: tuple[Token, ...]
 ) -> Transport:
     """The transport that the settings name, not started."""
+    access = Access(tokens, is_control_open=is_control_open(settings))
     if settings.listen.transport == "grpcio":
-        return GrpcioTransport(settings, served, tokens)
-    return NativeTransport(settings, served, io_threads, tokens)
+        return GrpcioTransport(settings, served, access)
+    return NativeTransport(settings, served, io_threads, access)
 
 
 class NativeTransport(Transport):
@@ -80,7 +86,7 @@ class NativeTransport(Transport):
         settings: Settings,
         served: Served,
         io_threads: int,
-        tokens: tuple[str, ...],
+        access: Access,
     ) -> None:
         limits = settings.limits
         self._settings = settings
@@ -91,9 +97,10 @@ class NativeTransport(Transport):
             max_concurrent_streams=limits.max_concurrent_streams,
             max_header_bytes=limits.max_header_bytes,
             max_connections=limits.max_connections,
-            tokens=tokens,
+            tokens=access.secrets,
         )
-        self._bridge = NativeBridge(self._server, build_table(served.catalog, served.readiness))
+        table = build_table(served.catalog, served.readiness, served.control)
+        self._bridge = NativeBridge(self._server, table, access)
 
     async def start(self) -> list[Address]:
         bound = [self._listen(address) for address in self._settings.listen.grpc]
@@ -139,16 +146,15 @@ class GrpcioTransport(Transport):
         self,
         settings: Settings,
         served: Served,
-        tokens: tuple[str, ...],
+        access: Access,
     ) -> None:
         # Only this transport pays for importing grpcio.
         from fastserve.rpc.aio import AioServer  # noqa: PLC0415
 
         self._settings = settings
         self._raw = RawInference(served.engine)
-        self._server = AioServer(
-            build_table(served.catalog, served.readiness, self._raw), settings.limits, tokens
-        )
+        table = build_table(served.catalog, served.readiness, served.control, self._raw)
+        self._server = AioServer(table, settings.limits, access)
 
     async def start(self) -> list[Address]:
         listen, security = self._settings.listen, self._settings.security
