@@ -26,12 +26,14 @@ STOP_SECONDS = 30
 class ServerProcess:
     """`python -m fastserve serve` as a child process, from its `ready` line to its exit status.
 
+    Without a repository the arguments, or a settings file among them, have to name one.
     `grpc` and `http` are the addresses that it really bound, `logs` the JSON log lines so far.
     """
 
     def __init__(self, repository, *arguments, env=None):
         command = [
-            *(sys.executable, "-m", "fastserve", "serve", str(repository)),
+            *(sys.executable, "-m", "fastserve", "serve"),
+            *([] if repository is None else [str(repository)]),
             *("--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"),
             *(str(argument) for argument in arguments),
         ]

@@ -10,7 +10,17 @@ import pytest
 
 from fastserve import __version__
 
-COMMANDS = [["serve"], ["infer"], ["model"], ["model", "list"], ["model", "describe"], ["plan"]]
+COMMANDS = [
+    ["serve"],
+    ["infer"],
+    ["model"],
+    ["model", "list"],
+    ["model", "describe"],
+    ["config"],
+    ["config", "show"],
+    ["completion"],
+    ["plan"],
+]
 
 
 def loaded_after(arguments, modules):
@@ -70,6 +80,11 @@ def test_unreachable_server_has_its_own_exit_code(fastserve):
         (["infr"], "No such command 'infr'"),
         (["model", "list", "--timeout", "0"], "'--timeout'"),
         (["serve", "/absent"], "does not exist"),
+        (["serve"], "no repository: name it on the command line"),
+        (["serve", ".", "--config", "/absent"], "does not exist"),
+        (["serve", ".", "--watch", "--poll", "1"], "lifecycle.watch and lifecycle.poll_seconds"),
+        (["serve", ".", "--memory-budget", "2GB"], "--memory-budget: lifecycle.memory_budget"),
+        (["completion", "tcsh"], "'tcsh' is not one of"),
         (["serve", ".", "--grpc", "nowhere"], "address 'nowhere': expected HOST:PORT"),
         (["serve", ".", "--grpc", "0.0.0.0:8001"], "say --allow-insecure to serve without"),
         (["serve", ".", "--io-threads", "-1"], "threads.io_threads"),

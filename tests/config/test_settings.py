@@ -223,7 +223,7 @@ def test_file_is_refused_with_its_name_place_and_what_was_expected(written, text
         ("LISTEN__GRPC", "127.0.0.1:1,,", "listen.grpc.1: address '': expected HOST:PORT"),
         ("LIMITS__MAX_QUEUE_ROW", "1", "no such setting; did you mean FASTSERVE_LIMITS__MAX_QUEUE"),
         ("LIMITS_MAX_QUEUE_ROWS", "1", "no such setting; did you mean FASTSERVE_LIMITS__MAX_QUEUE"),
-        ("REPOSITRY", "x", "no such setting; did you mean FASTSERVE_REPOSITORY?"),
+        ("REPOSITOR", "x", "no such setting; did you mean FASTSERVE_REPOSITORY?"),
         ("GREETING", "x", "no such setting; "),
         ("PORT", "8001", "no such setting; "),
     ],

@@ -4,6 +4,7 @@ import grpc
 import pytest
 
 from fastserve._proto import (
+    fastserve_control_pb2,
     health_pb2,
     open_inference_grpc_pb2,
     reflection_pb2,
@@ -16,7 +17,13 @@ MESSAGE = "a valid token is required: send metadata 'authorization: Bearer <toke
 # Taken from the descriptors, so that a new RPC cannot be forgotten.
 METHODS = [
     f"/{service.full_name}/{rpc.name}"
-    for module in (open_inference_grpc_pb2, health_pb2, reflection_pb2, reflection_v1alpha_pb2)
+    for module in (
+        open_inference_grpc_pb2,
+        fastserve_control_pb2,
+        health_pb2,
+        reflection_pb2,
+        reflection_v1alpha_pb2,
+    )
     for service in module.DESCRIPTOR.services_by_name.values()
     for rpc in service.methods
 ]

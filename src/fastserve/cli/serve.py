@@ -94,13 +94,15 @@ def serve(context: click.Context, /, config: Path | None, **_options: Any) -> No
     event "ready" says that inferences are answered. SIGTERM drains and stops.
     """
     # Imported here so that the help is quick.
+    from fastserve.config import check_settings  # noqa: PLC0415
     from fastserve.settings import find_settings_file, load_settings  # noqa: PLC0415
 
     file = find_settings_file(config, os.environ)
-    settings = load_settings(file, os.environ, _given_flags(context))
+    sourced = load_settings(file, os.environ, _given_flags(context))
+    check_settings(sourced.settings)
     from fastserve.server import run  # noqa: PLC0415
 
-    context.exit(run(settings))
+    context.exit(run(sourced))
 
 
 def _given_flags(context: click.Context) -> dict[str, Any]:
