@@ -127,7 +127,7 @@ class LifecycleSettings(_Group, frozen=True):
     poll_seconds: Annotated[float, msgspec.Meta(ge=0, le=86_400)] = 0.0
     explicit: bool = False
     # Models to load at the start of an explicit server; "*" stands for all of them.
-    load_models: tuple[str, ...] = ()
+    load_models: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
     # A plain copy counts as complete when its sizes and times stood still for so long.
     settle_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 1.0
     # Loads that may run at a time; 0: planned.
