@@ -1,0 +1,240 @@
+"""Reads a whole audit log and says the first thing that is wrong with it, and where.
+
+Found without a key: every changed byte, every record deleted, inserted, moved or repeated, records
+cut off the end that the head file still knows, segments that are missing, shorter or longer than
+the next one says. Whoever may write the folder and knows this format can make all of it anew; then
+only a key (`key`) or a head noted elsewhere (`expected_head`) tells.
+
+Thread: any; reading waits for the disk.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from fastserve.durable.segment import Line, Position, list_segments, segment_path
+from fastserve.errors import ArtifactCorrupt, InvalidConfig
+from fastserve.observe.audit_chain import START, Chain
+from fastserve.observe.audit_folder import PREFIX, Boundary, read_boundary, read_segment
+from fastserve.observe.audit_head import HEAD_FILE, StoredHead, read_head
+from fastserve.observe.audit_record import GENESIS, REPAIRED, DamagedRecord, Record
+
+_UNCHECKED: Final = "checkpoints carry MACs, which need the key to be checked"
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What was found. `records` and `head` are those up to the first problem.
+
+    `problem` is empty for an intact log; `segment` and `line` (from 1) say where it is, if it has
+    one place. `note` says what was not checked.
+    """
+
+    records: int
+    head: str
+    segment: str = ""
+    line: int = 0
+    problem: str = ""
+    note: str = ""
+
+    @property
+    def is_intact(self) -> bool:
+        return not self.problem
+
+    @property
+    def placed_problem(self) -> str:
+        """The problem with its place, for people; empty for an intact log."""
+        line = f" line {self.line}" if self.line else ""
+        return f"{self.segment}{line}: {self.problem}" if self.segment else self.problem
+
+
+def verify_folder(
+    folder: Path,
+    *,
+    key: bytes | None = None,
+    expected_head: str = "",
+    end: Callable[[], Position] | None = None,
+) -> Verification:
+    """The log in `folder`, up to `end` where a server appends to it meanwhile.
+
+    `expected_head` is the hash of any record, noted at any time. Errors: InvalidConfig when there
+    is no log; OSError.
+    """
+    walk = _Walk(folder, Chain(START, key), expected_head)
+    try:
+        walk.run(key, end)
+    except _Problem as found:
+        return walk.result(found)
+    except ArtifactCorrupt as error:
+        return walk.result(_Problem(error.message))
+    return walk.result()
+
+
+def verify_lines(
+    lines: Iterable[str], *, key: bytes | None = None, expected_head: str = ""
+) -> Verification:
+    """The same for all lines of a log in order, as a server streams them; places are lines alone.
+
+    What the files alone tell (the head file, torn ends) is the server's to check.
+    """
+    chain = Chain(START, key)
+    is_expected_found = expected_head in {"", GENESIS}
+    found: _Problem | None = None
+    for number, line in enumerate(lines, 1):
+        try:
+            record = chain.follow(line.encode(errors="replace"))
+        except DamagedRecord as error:
+            found = _Problem(str(error), "the server's answer", number)
+            break
+        is_expected_found = is_expected_found or record.hash == expected_head
+    if found is None and not is_expected_found:
+        found = _Problem(_absent(expected_head))
+    return _result(chain, found, is_signed=chain.is_signed)
+
+
+class _Problem(Exception):  # noqa: N818 - not an error: what is looked for
+    def __init__(self, problem: str, segment: str = "", line: int = 0) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.segment = segment
+        self.line = line
+
+
+class _Walk:
+    def __init__(self, folder: Path, chain: Chain, expected_head: str) -> None:
+        self._folder = folder
+        self._chain = chain
+        self._expected_head = expected_head
+        self._is_expected_found = expected_head in {"", GENESIS}
+        self._stored: StoredHead | None = None
+
+    def run(self, key: bytes | None, end: Callable[[], Position] | None) -> None:
+        # The head first: what it knows was in the files before it was written.
+        self._stored = read_head(self._folder)
+        until = None if end is None else end()
+        numbers = list_segments(self._folder, PREFIX)
+        if not numbers and self._stored is None:
+            raise InvalidConfig(
+                f"folder {str(self._folder)!r} holds no audit log, expected "
+                f"{segment_path(self._folder, PREFIX, 1).name}"
+            )
+        if self._stored is not None and key is not None and not self._stored.is_made_with(key):
+            raise _Problem(
+                "was not made with this key: the log was rewritten, or has another key", HEAD_FILE
+            )
+        if until is not None:
+            numbers = [number for number in numbers if number <= until.segment]
+        for expected, number in enumerate(numbers, 1):
+            if number != expected:
+                raise _Problem("is missing", segment_path(self._folder, PREFIX, expected).name)
+            self._check_segment(number, until, is_last=number == numbers[-1])
+        self._check_end()
+
+    def _check_segment(self, number: int, until: Position | None, *, is_last: bool) -> None:
+        path = segment_path(self._folder, PREFIX, number)
+        if not is_last:
+            self._check_size(path, read_boundary(self._folder, number + 1))
+        for line in read_segment(self._folder, number, end=until):
+            try:
+                record = self._follow(line)
+                _check_first(self._folder, record, line, number)
+            except DamagedRecord as error:
+                raise _Problem(str(error), path.name, line.number) from None
+            self._compare(record, path.name, line.number)
+
+    def _follow(self, line: Line) -> Record:
+        if line.problem:
+            raise DamagedRecord(line.problem)
+        return self._chain.follow(line.data)
+
+    def _check_size(self, path: Path, boundary: Boundary | None) -> None:
+        # Without a boundary the next segment's first line is damaged, and is found as such.
+        if boundary is None:
+            return
+        size = path.stat().st_size
+        # What a failed write left could not always be removed; it is not read.
+        if size < boundary.bytes or (size > boundary.bytes and not boundary.failure):
+            raise _Problem(
+                f"has {size} bytes, and the next segment says {boundary.bytes}: "
+                + ("records were cut off its end" if size < boundary.bytes else "bytes were added"),
+                path.name,
+            )
+
+    def _compare(self, record: Record, segment: str, line: int) -> None:
+        self._is_expected_found = self._is_expected_found or record.hash == self._expected_head
+        stored = self._stored
+        if stored is not None and record.seq == stored.seq and record.hash != stored.hash:
+            raise _Problem(
+                f"is record {record.seq} with another hash than the head file has for it: "
+                "records were rewritten",
+                segment,
+                line,
+            )
+        if record.action == REPAIRED and (missing := _missing(record)):
+            raise _Problem(
+                f"{missing} records that had been acknowledged were missing when a server opened "
+                "the log here",
+                segment,
+                line,
+            )
+
+    def _check_end(self) -> None:
+        head = self._chain.head
+        if self._stored is None:
+            raise _Problem("is missing: records cut off the end could not be noticed", HEAD_FILE)
+        if head.seq < self._stored.seq:
+            raise _Problem(
+                f"ends with record {head.seq}, and the head file knows {self._stored.seq}: "
+                f"{self._stored.seq - head.seq} records were cut off the end",
+                self._last_name(),
+            )
+        if not self._is_expected_found:
+            raise _Problem(_absent(self._expected_head))
+
+    def _last_name(self) -> str:
+        numbers = list_segments(self._folder, PREFIX) or [1]
+        return segment_path(self._folder, PREFIX, numbers[-1]).name
+
+    def result(self, found: _Problem | None = None) -> Verification:
+        is_signed = self._stored is not None and bool(self._stored.mac)
+        return _result(self._chain, found, is_signed=is_signed)
+
+
+def _result(chain: Chain, found: _Problem | None, *, is_signed: bool) -> Verification:
+    return Verification(
+        records=chain.head.seq,
+        head=chain.head.hash,
+        segment="" if found is None else found.segment,
+        line=0 if found is None else found.line,
+        problem="" if found is None else found.problem,
+        note=_UNCHECKED if is_signed and not chain.has_key else "",
+    )
+
+
+def _check_first(folder: Path, record: Record, line: Line, number: int) -> None:
+    """The first line of every segment but the first says what the one before it is."""
+    if number == 1 or line.offset > 0:
+        return
+    boundary = read_boundary(folder, number)
+    before = segment_path(folder, PREFIX, number - 1).name
+    if boundary is None or boundary.segment != before:
+        raise DamagedRecord(f"is {record.action}, expected the checkpoint that describes {before}")
+
+
+def _missing(record: Record) -> int:
+    try:
+        return msgspec.json.decode(record.after, type=_Repaired).missing
+    except msgspec.DecodeError:
+        return 0
+
+
+class _Repaired(msgspec.Struct):
+    missing: int
+
+
+def _absent(expected_head: str) -> str:
+    return (
+        f"no record has the expected hash {expected_head}: the log was cut back or rewritten "
+        "since that was noted"
+    )

@@ -1,0 +1,151 @@
+"""A process whose forked children write, and die or meet failing system calls while they do.
+
+Reads cases as JSON lines from stdin, runs each in a child, and answers with one JSON line: what the
+child had said was durable, and how it ended. The child says it through a pipe, so what was
+acknowledged outlives it in this process.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import io
+import json
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def write_audit(case, tell):
+    """Appends events, `together` at a time; tells the head behind those that are durable."""
+    from fastserve.observe.audit import AuditEvent, AuditLog
+
+    async def run():
+        log = AuditLog.open(
+            Path(case["folder"]), segment_bytes=case["segment_bytes"], checkpoint_records=8
+        )
+        tell({"opened": log.records})
+        for n in range(case["appends"]):
+            lost = log.lost_records
+            event = AuditEvent(action="model.load", actor="a", origin="operator", version=n)
+            await asyncio.gather(*(log.append(event) for _ in range(case["together"])))
+            if log.lost_records == lost:
+                tell({"seq": log.head.seq, "hash": log.head.hash})
+        tell({"lost": log.lost_records, "write_errors": log.write_errors})
+        log.close()
+
+    asyncio.run(run())
+
+
+def write_states(case, tell):
+    """Writes 1, 2, 3, ...; tells each that is durable."""
+    from fastserve.durable.state_file import read_state, write_state
+
+    path = Path(case["folder"]) / "state"
+    first = read_state(path, int).value or 0
+    for value in range(first + 1, first + 1 + case["appends"]):
+        with contextlib.suppress(OSError):
+            write_state(path, value)
+            tell(value)
+
+
+SCENARIOS = {"audit": write_audit, "states": write_states}
+
+
+def run_case(case, faults):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        code = 1
+        try:
+            if case["action"]:
+                folder = case["folder"].encode()
+                faults.fault_arm(folder, case["first"], case["last"], case["action"])
+            SCENARIOS[case["scenario"]](
+                case, lambda word: os.write(writing, json.dumps(word).encode() + b"\n")
+            )
+            os.write(writing, json.dumps({"calls": faults.fault_calls()}).encode() + b"\n")
+            code = 0
+        except OSError as error:
+            os.write(writing, json.dumps({"error": str(error)}).encode() + b"\n")
+        finally:
+            os._exit(code)
+    os.close(writing)
+    said = listen(reading, case.get("kill_seconds"), child)
+    os.close(reading)
+    _, status = os.waitpid(child, 0)
+    return {"status": status, "said": [json.loads(line) for line in said.splitlines()]}
+
+
+def listen(reading, kill_seconds, child):
+    """All that the child says until it ends, or until it is killed."""
+    said = b""
+    deadline = None if kill_seconds is None else time.monotonic() + kill_seconds
+    while True:
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not select.select([reading], [], [], left)[0]:
+            os.kill(child, signal.SIGKILL)
+            deadline = None
+            continue
+        data = os.read(reading, 1 << 16)
+        if not data:
+            # The last word may be cut off by the kill: it was not heard.
+            return said[: said.rfind(b"\n") + 1]
+        said += data
+
+
+class Nursery:
+    """The process from outside: `run(scenario, folder, ...)`."""
+
+    def __init__(self, build_folder):
+        library = build_folder / "faults.so"
+        source = Path(__file__).with_name("faults.c")
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o", library, source, "-ldl"],
+            check=True,
+        )
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, library],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"LD_PRELOAD": str(library)},
+        )
+
+    def run(self, scenario, folder, *, action=0, first=1, last=1, appends=6, together=1,
+            segment_bytes=2_000, kill_seconds=None):  # fmt: skip
+        case = {
+            "scenario": scenario, "folder": str(folder), "action": action, "first": first,
+            "last": last, "appends": appends, "together": together,
+            "segment_bytes": segment_bytes, "kill_seconds": kill_seconds,
+        }  # fmt: skip
+        self._process.stdin.write(json.dumps(case) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
+
+
+def main():
+    from fastserve.observe.logs import configure_logs
+
+    configure_logs(io.StringIO())
+    random.seed(0)
+    faults = ctypes.CDLL(sys.argv[1])
+    faults.fault_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_long, ctypes.c_int]
+    faults.fault_calls.restype = ctypes.c_long
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(run_case(json.loads(line), faults)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
