@@ -11,7 +11,6 @@ import ctypes
 import io
 import json
 import os
-import random
 import select
 import signal
 import subprocess
@@ -138,7 +137,6 @@ def main():
     from fastserve.observe.logs import configure_logs
 
     configure_logs(io.StringIO())
-    random.seed(0)
     faults = ctypes.CDLL(sys.argv[1])
     faults.fault_arm.argtypes = [ctypes.c_char_p, ctypes.c_long, ctypes.c_long, ctypes.c_int]
     faults.fault_calls.restype = ctypes.c_long

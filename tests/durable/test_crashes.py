@@ -4,6 +4,7 @@ import errno
 import os
 import random
 import signal
+import sys
 
 import pytest
 
@@ -49,7 +50,7 @@ def assert_kept(folder, outcomes):
 
 def test_audit_keeps_what_it_acknowledged_when_killed_at_random_times(nursery, tmp_path):
     seed = int(os.environ.get("FASTSERVE_TEST_SEED", random.randrange(1 << 32)))
-    print(f"seed: FASTSERVE_TEST_SEED={seed}")
+    sys.stdout.write(f"again with FASTSERVE_TEST_SEED={seed}\n")
     chance = random.Random(seed)
     outcomes = []
     for _ in range(KILLS):

@@ -31,4 +31,6 @@ class FolderLock:
             ) from error
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -53,7 +53,9 @@ class SlotFile:
         self._newest = slot
 
     def close(self) -> None:
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
 
 def read_slots(path: Path) -> bytes:

@@ -60,6 +60,7 @@ class AuditLog:
         writer: AuditWriter,
         *,
         key: bytes | None,
+        max_queued_bytes: int,
         clock: Callable[[], float],
     ) -> None:
         self._folder = folder
@@ -77,7 +78,7 @@ class AuditLog:
         self._followers: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._is_following = True
         self._thread: GroupWriter[Entry, Head] = GroupWriter(
-            self._commit, name="audit log", max_queued_bytes=MAX_QUEUED_BYTES
+            self._commit, name="audit log", max_queued_bytes=max_queued_bytes
         )
 
     @classmethod
@@ -88,6 +89,7 @@ class AuditLog:
         key: bytes | None = None,
         segment_bytes: int = SEGMENT_BYTES,
         checkpoint_records: int = CHECKPOINT_RECORDS,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> Self:
         """The log in `folder`, made if it is not there, its tail repaired. Waits for the disk.
@@ -110,7 +112,7 @@ class AuditLog:
         except BaseException:
             lock.close()
             raise
-        log = cls(folder, lock, writer, key=key, clock=clock)
+        log = cls(folder, lock, writer, key=key, max_queued_bytes=max_queued_bytes, clock=clock)
         log._begin()
         return log
 
@@ -222,6 +224,8 @@ class AuditLog:
             # On a full disk it stays the first record to be written.
             with contextlib.suppress(OSError):
                 self._commit([])
+        else:
+            self._write_head()
         _log.info("audit log open", folder=str(self._folder), **msgspec.to_builtins(self._head))
 
     def _commit(self, entries: Sequence[Entry]) -> list[Head]:
@@ -239,14 +243,17 @@ class AuditLog:
         if loss.records:
             _log.warning("audit log written again", lost_records=loss.records)
         self._head, self._position = self._writer.head, self._writer.position
+        self._write_head()
+        self._wake_followers()
+        return heads
+
+    def _write_head(self) -> None:
         try:
             self._writer.write_head()
         except OSError as error:
             # The records themselves are durable.
             self._write_errors += 1
             _log.error("audit head not written", reason=str(error))
-        self._wake_followers()
-        return heads
 
     def _report(self, event: AuditEvent, done: "Future[Head]") -> None:
         """One line for each change, with the hash that vouches for all records up to it."""

@@ -27,7 +27,7 @@ START: Final = Head()
 class Chain:
     """Takes the lines of a log in order. Without `head` it begins wherever the first line does.
 
-    With `key` every checkpoint must carry a MAC of it.
+    With `key` every record must carry a MAC of it.
     """
 
     def __init__(self, head: Head | None = START, key: bytes | None = None) -> None:
@@ -35,6 +35,7 @@ class Chain:
         self._key = key
         # Of the last checkpoint; 0 before the first.
         self.checkpoint_seq = 0
+        # The last record carries a MAC.
         self.is_signed = False
 
     @property
@@ -50,14 +51,14 @@ class Chain:
         record = parse_record(line)
         if self._head is not None:
             _check_link(self._head, record)
+        if self._key is not None and not is_made_with(self._key, line):
+            raise DamagedRecord(
+                f"is a record {record.seq} that was not made with this key: somebody else wrote "
+                "it, or the log has another key"
+            )
         if record.action == CHECKPOINT:
-            if self._key is not None and not is_made_with(self._key, line):
-                raise DamagedRecord(
-                    "is a checkpoint that was not made with this key: the records up to it were "
-                    "rewritten, or the log has another key"
-                )
             self.checkpoint_seq = record.seq
-            self.is_signed = self.is_signed or bool(record.mac)
+        self.is_signed = bool(record.mac)
         self._head = Head(record.seq, record.hash)
         return record
 

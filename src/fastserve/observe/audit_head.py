@@ -1,7 +1,7 @@
 """The head file: what the log ended with when it last said "written".
 
-Without it a log from which the newest records were cut looks whole. With a key it carries a MAC,
-so that a head that fits a rewritten log cannot be made without the key.
+Without it a log from which the newest records were cut looks whole. With a key it carries a MAC:
+one that fits a rewritten log cannot be made without the key. An older one can be put back.
 """
 
 import hmac

@@ -6,9 +6,9 @@ order:
     seq time actor origin peer action target before after reason outcome prev [mac] hash
 
 `prev` is the hash of the record before. `hash` is SHA-256 over the line's own bytes with the field
-`hash` taken out, so it binds every byte of the record and, through `prev`, of all before it. `mac`
-stands in checkpoints of a log that has a key: HMAC-SHA256 over the bytes without `mac` and `hash`.
-What is hashed is what is in the file: nothing depends on how a library writes JSON.
+`hash` taken out, so it binds every byte of the record and, through `prev`, of all before it. In a
+log that has a key, `mac` is HMAC-SHA256 over the bytes without `mac` and `hash`. What is hashed is
+what is in the file: nothing depends on how a library writes JSON.
 """
 
 import hashlib

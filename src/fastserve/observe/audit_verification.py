@@ -2,8 +2,9 @@
 
 Found without a key: every changed byte, every record deleted, inserted, moved or repeated, records
 cut off the end that the head file still knows, segments that are missing, shorter or longer than
-the next one says. Whoever may write the folder and knows this format can make all of it anew; then
-only a key (`key`) or a head noted elsewhere (`expected_head`) tells.
+the next one says. Whoever may write the folder and knows this format can make all of it anew. With
+`key` no record can be made by somebody else, but the newest can still be cut off, together with an
+older head file. Only a head that was noted elsewhere (`expected_head`) tells that.
 
 Thread: any; reading waits for the disk.
 """
@@ -21,7 +22,7 @@ from fastserve.observe.audit_folder import PREFIX, Boundary, read_boundary, read
 from fastserve.observe.audit_head import HEAD_FILE, StoredHead, read_head
 from fastserve.observe.audit_record import GENESIS, REPAIRED, DamagedRecord, Record
 
-_UNCHECKED: Final = "checkpoints carry MACs, which need the key to be checked"
+_UNCHECKED: Final = "records carry MACs, which need the key to be checked"
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -133,8 +134,6 @@ class _Walk:
 
     def _check_segment(self, number: int, until: Position | None, *, is_last: bool) -> None:
         path = segment_path(self._folder, PREFIX, number)
-        if not is_last:
-            self._check_size(path, read_boundary(self._folder, number + 1))
         for line in read_segment(self._folder, number, end=until):
             try:
                 record = self._follow(line)
@@ -142,6 +141,8 @@ class _Walk:
             except DamagedRecord as error:
                 raise _Problem(str(error), path.name, line.number) from None
             self._compare(record, path.name, line.number)
+        if not is_last:
+            self._check_size(path, read_boundary(self._folder, number + 1))
 
     def _follow(self, line: Line) -> Record:
         if line.problem:

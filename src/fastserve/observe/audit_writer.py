@@ -62,7 +62,6 @@ class AuditWriter:
         self._checkpoint_records = checkpoint_records
         self._clock = clock
         stored = _read_stored(folder, key)
-        self._head_file = HeadFile(folder, key)
         newest = _NewestSegment(folder, stored, key)
         self._log = LineLog(
             folder,
@@ -71,14 +70,17 @@ class AuditWriter:
             segment_bytes=segment_bytes,
             acknowledged=stored.position,
         )
+        try:
+            self._head_file = HeadFile(folder, key)
+        except BaseException:
+            self._log.close()
+            raise
         self._head = newest.chain.head
         self._checkpoint_seq = newest.chain.checkpoint_seq
         self.repairs: Sequence[Repair] = self._log.repairs
         # Acknowledged before, and not there any more.
         self.missing_records = max(0, stored.seq - self._head.seq)
         self._notice = self._repair_notice(stored)
-        if not self.missing_records:
-            self.write_head()
 
     @property
     def head(self) -> Head:
@@ -173,10 +175,14 @@ class _Draft:
         self._key = key
         self._unix_seconds = unix_seconds
 
-    def add(self, entry: Entry, key: bytes | None = None) -> Head:
+    def add(self, entry: Entry) -> Head:
         seq = self.head.seq + 1
         line, digest = encode_record(
-            entry.event, seq=seq, unix_seconds=entry.unix_seconds, prev=self.head.hash, key=key
+            entry.event,
+            seq=seq,
+            unix_seconds=entry.unix_seconds,
+            prev=self.head.hash,
+            key=self._key,
         )
         self.lines.append(line)
         self.head = Head(seq, digest)
@@ -190,8 +196,9 @@ class _Draft:
         after: dict[str, Any] = {"records": self.head.seq, "head": self.head.hash}
         if ending is not None:
             after |= msgspec.to_builtins(ending)
-        event = AuditEvent(action=CHECKPOINT, actor=OWN_ACTOR, origin="automatic", after=after)
-        self.add(Entry(encode_event(event), self._unix_seconds), self._key)
+        self.add_own(
+            AuditEvent(action=CHECKPOINT, actor=OWN_ACTOR, origin="automatic", after=after)
+        )
         self.checkpoint_seq = self.head.seq
 
 
