@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    import grpc
-
-    from fastserve.client import Client
-    from fastserve.client.session import Session
+    from fastserve.client import Client, ControlClient
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:8001"
 
@@ -64,30 +61,18 @@ class Endpoint(NamedTuple):
 
         return Client(self.endpoint, **self._connection())
 
-    def open_session(self) -> "Session":
-        """What a call needs beside its channel. Errors: InvalidConfig."""
-        from fastserve.client.session import Session  # noqa: PLC0415
+    def connect_control(self) -> "ControlClient":
+        """A client of what fastserve alone has, that says who asks. Errors: InvalidConfig."""
+        from fastserve.client import ControlClient  # noqa: PLC0415 - grpc loads slowly
 
-        return Session(
+        return ControlClient(
             self.endpoint,
             **self._connection(),
-            retries=0,
             metadata=(("fastserve-actor", claimed_actor()),),
-            compression=None,
         )
 
-    def open_channel(self, session: "Session") -> "grpc.Channel":
-        """A channel for methods that `Client` does not have."""
-        import grpc  # noqa: PLC0415
-
-        settings = session.settings
-        credentials = settings.credentials()
-        if credentials is None:
-            return grpc.insecure_channel(settings.target, settings.options())
-        return grpc.secure_channel(settings.target, credentials, settings.options())
-
     def _connection(self) -> dict[str, Any]:
-        from fastserve.client import TLS  # noqa: PLC0415
+        from fastserve.client import TLS  # noqa: PLC0415 - grpc loads slowly
 
         uses_tls = self.tls or self.tls_server_name or self.tls_ca or self.tls_cert or self.tls_key
         tls = TLS(

@@ -6,6 +6,7 @@ Needs grpcio, protobuf and numpy; nothing of the server is imported.
 from fastserve.client.async_client import AsyncClient
 from fastserve.client.channel import TLS
 from fastserve.client.client import Client
+from fastserve.client.control import AuditVerdict, ControlClient
 from fastserve.client.failure import InvalidReply, RequestFailed, ServerUnreachable
 from fastserve.client.metadata import (
     IndexEntry,
@@ -20,7 +21,9 @@ from fastserve.client.retry import RetryPolicy
 __all__ = [
     "TLS",
     "AsyncClient",
+    "AuditVerdict",
     "Client",
+    "ControlClient",
     "IndexEntry",
     "InferRequest",
     "InferResult",

@@ -93,7 +93,7 @@ def health(service: str) -> Call[str]:
     return Call(
         "/grpc.health.v1.Health/Check",
         health_pb2.HealthCheckRequest(service=service).SerializeToString(),
-        _reader(health_pb2.HealthCheckResponse, lambda m: str(status.Name(m.status))),
+        reader(health_pb2.HealthCheckResponse, lambda m: str(status.Name(m.status))),
     )
 
 
@@ -111,10 +111,12 @@ def read_stream_reply(data: bytes) -> InferResult | FastserveError:
 
 
 def _call(method: str, request: Message, reply: type[Message], read: Callable[[Any], T]) -> Call[T]:
-    return Call(_SERVICE + method, request.SerializeToString(), _reader(reply, read))
+    return Call(_SERVICE + method, request.SerializeToString(), reader(reply, read))
 
 
-def _reader(reply: type[Message], read: Callable[[Any], T]) -> Callable[[bytes], T]:
+def reader(reply: type[Message], read: Callable[[Any], T]) -> Callable[[bytes], T]:
+    """What reads an answer's bytes as a `reply` and takes the value from it."""
+
     def parse(data: bytes) -> T:
         try:
             message = reply.FromString(data)

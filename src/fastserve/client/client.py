@@ -1,15 +1,13 @@
 """The blocking client."""
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar, overload
-
-import grpc
+from typing import Any, Literal, Self, overload
 
 from fastserve.client import call as calls
 from fastserve.client.channel import TLS, Metadata
-from fastserve.client.failure import Failure
+from fastserve.client.connection import Connection
 from fastserve.client.metadata import IndexEntry, ModelMetadata, ServerMetadata
 from fastserve.client.request import InferRequest, Parameter
 from fastserve.client.result import InferResult
@@ -18,11 +16,8 @@ from fastserve.client.session import (
     DEFAULT_MAX_MESSAGE_BYTES,
     DEFAULT_RETRIES,
     Session,
-    seconds_left,
 )
 from fastserve.errors import FastserveError
-
-T = TypeVar("T")
 
 
 class Client:
@@ -49,7 +44,7 @@ class Client:
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         compression: Literal["gzip", "deflate"] | None = None,
     ) -> None:
-        self._session = Session(
+        session = Session(
             target,
             token=token,
             tls=tls,
@@ -59,15 +54,7 @@ class Client:
             max_message_bytes=max_message_bytes,
             compression=compression,
         )
-        settings = self._session.settings
-        credentials = settings.credentials()
-        options = settings.options()
-        self._channel = (
-            grpc.insecure_channel(settings.target, options)
-            if credentials is None
-            else grpc.secure_channel(settings.target, credentials, options)
-        )
-        self._methods: dict[str, Any] = {}
+        self._connection = Connection(session)
 
     def infer(
         self,
@@ -98,7 +85,7 @@ class Client:
             priority=priority,
             datatypes=datatypes or {},
         )
-        return self._run(calls.infer(request), timeout, metadata)
+        return self._connection.run(calls.infer(request), timeout, metadata)
 
     @overload
     def infer_stream(
@@ -135,71 +122,61 @@ class Client:
         on. `requests` is drawn from in another thread.
         """
         feed = _Feed(requests)
-        deadline = self._session.deadline(timeout)
-        stream = self._stream_method(calls.STREAM_PATH)(
-            iter(feed),
-            timeout=seconds_left(deadline),
-            metadata=self._session.metadata(metadata),
-            compression=self._session.compression,
-        )
-        try:
-            for data in stream:
+        answers = self._connection.exchange(calls.STREAM_PATH, iter(feed), timeout, metadata)
+        with closing(answers):
+            for data in answers:
                 reply = calls.read_stream_reply(data)
                 if isinstance(reply, FastserveError) and not return_exceptions:
                     raise reply
                 yield reply
-        except grpc.RpcError as error:
-            raise self._session.error(Failure(error)) from error
-        finally:
-            stream.cancel()
         if feed.error is not None:
             raise feed.error
 
     def live(self, *, timeout: float | None = None) -> bool:
         """The server's process answers."""
-        return self._run(calls.server_live(), timeout)
+        return self._connection.run(calls.server_live(), timeout)
 
     def ready(self, *, timeout: float | None = None) -> bool:
         """The server can answer inferences."""
-        return self._run(calls.server_ready(), timeout)
+        return self._connection.run(calls.server_ready(), timeout)
 
     def model_ready(self, model: str, version: str = "", *, timeout: float | None = None) -> bool:
         """The model, or that version of it, can answer."""
-        return self._run(calls.model_ready(model, version), timeout)
+        return self._connection.run(calls.model_ready(model, version), timeout)
 
     def server_metadata(self, *, timeout: float | None = None) -> ServerMetadata:
-        return self._run(calls.server_metadata(), timeout)
+        return self._connection.run(calls.server_metadata(), timeout)
 
     def model_metadata(
         self, model: str, version: str = "", *, timeout: float | None = None
     ) -> ModelMetadata:
-        return self._run(calls.model_metadata(model, version), timeout)
+        return self._connection.run(calls.model_metadata(model, version), timeout)
 
     def model_config(
         self, model: str, version: str = "", *, timeout: float | None = None
     ) -> dict[str, Any]:
         """Triton's ModelConfig as a dict under the names of its .proto."""
-        return self._run(calls.model_config(model, version), timeout)
+        return self._connection.run(calls.model_config(model, version), timeout)
 
     def model_statistics(
         self, model: str = "", version: str = "", *, timeout: float | None = None
     ) -> list[dict[str, Any]]:
         """Counts and times of each version, one dict each; of all models without a name."""
-        return self._run(calls.model_statistics(model, version), timeout)
+        return self._connection.run(calls.model_statistics(model, version), timeout)
 
     def repository_index(
         self, *, ready_only: bool = False, timeout: float | None = None
     ) -> list[IndexEntry]:
         """Every model version that the server knows, with its state and the reason of it."""
-        return self._run(calls.repository_index(ready_only=ready_only), timeout)
+        return self._connection.run(calls.repository_index(ready_only=ready_only), timeout)
 
     def health(self, service: str = "", *, timeout: float | None = None) -> str:
         """SERVING or NOT_SERVING, from grpc.health.v1; ModelNotFound for an unknown service."""
-        return self._run(calls.health(service), timeout)
+        return self._connection.run(calls.health(service), timeout)
 
     def close(self) -> None:
         """Closes the connection; calls in flight are cancelled."""
-        self._channel.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -211,41 +188,6 @@ class Client:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def _run(self, call: calls.Call[T], timeout: float | None, metadata: Metadata = ()) -> T:
-        session = self._session
-        method = self._methods.get(call.path) or self._unary_method(call.path)
-        sent = session.metadata(metadata)
-        deadline = session.deadline(timeout)
-        attempt = 0
-        while True:
-            attempt += 1
-            try:
-                data = method(
-                    call.request,
-                    timeout=seconds_left(deadline),
-                    metadata=sent,
-                    compression=session.compression,
-                )
-            except grpc.RpcError as error:
-                failure = Failure(error)
-            else:
-                session.budget.on_success()
-                return call.read(data)
-            wait = session.next_wait(attempt, failure, deadline)
-            if wait is None:
-                raise session.error(failure)
-            time.sleep(wait)
-
-    def _unary_method(self, path: str) -> Any:
-        # No serializers: requests are bytes already, and an error while reading an answer is ours
-        # to word, not INTERNAL.
-        return self._methods.setdefault(path, self._channel.unary_unary(path))
-
-    def _stream_method(self, path: str) -> Any:
-        return self._methods.get(path) or self._methods.setdefault(
-            path, self._channel.stream_stream(path)
-        )
 
 
 class _Feed:

@@ -13,7 +13,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
@@ -154,14 +154,18 @@ class AuditLog:
         with contextlib.suppress(Exception):
             await asyncio.wrap_future(future)
 
-    def read(self, last: int = 0, model: str = "") -> Iterator[str]:
+    def read(self, last: int = 0, model: str = "", until: Position | None = None) -> Iterator[str]:
         """Raw lines of the `last` newest records (0: all), oldest first; of one `model`, if named.
 
-        Those that were durable when the reading began. Waits for the disk. Errors: OSError.
+        Those before `until`; without, those that were durable when this was called. Waits for the
+        disk. Errors: OSError.
         """
-        return read_records(self._folder, end=self._position, last=last, model=model)
+        end = self._position if until is None else until
+        return read_records(self._folder, end=end, last=last, model=model)
 
-    async def follow(self, since: Position | None = None, model: str = "") -> AsyncIterator[str]:
+    async def follow(
+        self, since: Position | None = None, model: str = ""
+    ) -> AsyncGenerator[str, None]:
         """Raw lines of records as they become durable, until `stop_following`.
 
         From `since` on, from now on without. A slow reader costs no memory: lines are read from
