@@ -1,6 +1,8 @@
 """A repository of small models, a server on each transport over it, and calls as bare bytes."""
 
 import contextlib
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import grpc
@@ -9,6 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.conftest import ServerProcess
+
+sys.path.append(str(Path(__file__).parent))  # test folders are not packages
 
 TRANSPORTS = ("native", "grpcio")
 SERVICE = "/inference.GRPCInferenceService"

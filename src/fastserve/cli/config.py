@@ -49,28 +49,15 @@ def show(file: Path | None, offline: bool, as_json: bool, **options: Any) -> Non
 
 def show_config(endpoint: "Endpoint") -> "list[Entry]":
     """What the server answers to ShowConfig. Errors: FastserveError."""
-    import grpc  # noqa: PLC0415 - loads slowly
-    import msgspec  # noqa: PLC0415
+    import msgspec  # noqa: PLC0415 - loads slowly
 
-    from fastserve._proto import fastserve_control_pb2 as pb  # noqa: PLC0415
-    from fastserve.client.failure import Failure  # noqa: PLC0415
     from fastserve.settings import Entry  # noqa: PLC0415
 
-    session = endpoint.open_session()
-    with endpoint.open_channel(session) as channel:
-        method: Any = channel.unary_unary("/fastserve.v1.Control/ShowConfig")
-        try:
-            data = method(
-                pb.ShowConfigRequest().SerializeToString(),
-                timeout=endpoint.timeout,
-                metadata=session.metadata(()),
-            )
-        except grpc.RpcError as error:
-            raise session.error(Failure(error)) from error
-    return [
-        Entry(each.path, msgspec.json.decode(each.value), each.source)
-        for each in pb.ShowConfigResponse.FromString(data).settings
-    ]
+    with endpoint.connect_control() as client:
+        return [
+            Entry(each.path, msgspec.json.decode(each.value), each.source)
+            for each in client.show_config()
+        ]
 
 
 def _show_offline(file: Path | None, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ _COMMANDS: Final = {
     "serve": "Serve the models of a repository.",
     "infer": "Send one inference and print the answer.",
     "model": "Ask a server about its models.",
+    "audit": "Show or verify the record of every change.",
     "config": "Show the settings of a server and where they came from.",
     "plan": "Show threads, batching and memory for a repository.",
     "completion": "Print the script that completes commands in a shell.",

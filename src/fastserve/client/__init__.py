@@ -6,7 +6,7 @@ Needs grpcio, protobuf and numpy; nothing of the server is imported.
 from fastserve.client.async_client import AsyncClient
 from fastserve.client.channel import TLS
 from fastserve.client.client import Client
-from fastserve.client.control import AuditVerdict, ControlClient
+from fastserve.client.control import AuditVerdict, ControlClient, Setting
 from fastserve.client.failure import InvalidReply, RequestFailed, ServerUnreachable
 from fastserve.client.metadata import (
     IndexEntry,
@@ -33,5 +33,6 @@ __all__ = [
     "RetryPolicy",
     "ServerMetadata",
     "ServerUnreachable",
+    "Setting",
     "TensorMetadata",
 ]

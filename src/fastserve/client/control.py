@@ -11,11 +11,7 @@ from fastserve.client.call import Call, reader
 from fastserve.client.channel import TLS, Metadata
 from fastserve.client.connection import Connection
 from fastserve.client.retry import RetryPolicy
-from fastserve.client.session import (
-    DEFAULT_MAX_MESSAGE_BYTES,
-    DEFAULT_RETRIES,
-    Session,
-)
+from fastserve.client.session import DEFAULT_MAX_MESSAGE_BYTES, Session
 
 T = TypeVar("T")
 
@@ -31,10 +27,19 @@ class AuditVerdict(NamedTuple):
     problem: str
 
 
+class Setting(NamedTuple):
+    """One setting of a server: its path, its value as JSON, and where that came from."""
+
+    path: str
+    value: str
+    source: str
+
+
 class ControlClient:
     """Calls one fastserve and waits for its answers.
 
-    Arguments, errors and threads are those of `Client`.
+    Arguments, errors and threads are those of `Client`; but a call is not repeated unless `retries`
+    says so, since most of them change something.
     """
 
     def __init__(
@@ -44,7 +49,7 @@ class ControlClient:
         token: str | None = None,
         tls: bool | TLS | None = None,
         timeout: float | None = None,
-        retries: int | RetryPolicy = DEFAULT_RETRIES,
+        retries: int | RetryPolicy = 0,
         metadata: Metadata = (),
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
     ) -> None:
@@ -83,6 +88,11 @@ class ControlClient:
         call = _call("VerifyAudit", pb.VerifyAuditRequest(), pb.VerifyAuditResponse, _verdict)
         return self._connection.run(call, timeout)
 
+    def show_config(self, *, timeout: float | None = None) -> list[Setting]:
+        """The settings in force."""
+        call = _call("ShowConfig", pb.ShowConfigRequest(), pb.ShowConfigResponse, _settings)
+        return self._connection.run(call, timeout)
+
     def close(self) -> None:
         """Closes the connection; calls in flight are cancelled."""
         self._connection.close()
@@ -105,3 +115,7 @@ def _call(method: str, request: Message, reply: type[Message], read: Callable[[A
 
 def _verdict(message: pb.VerifyAuditResponse) -> AuditVerdict:
     return AuditVerdict(message.is_intact, message.records, message.head, message.problem)
+
+
+def _settings(message: pb.ShowConfigResponse) -> list[Setting]:
+    return [Setting(each.path, each.value, each.source) for each in message.settings]
