@@ -1,4 +1,4 @@
-"""Settings of the server and of one model: strict, frozen, grouped by who uses them.
+"""Settings of the server: strict, frozen, grouped by who uses them. And how all settings are read.
 
 Where the server's settings come from is `fastserve.settings`. Nothing is corrected in silence: a
 key that is not known, a value of the wrong type or out of range is refused with its path, what was
@@ -169,65 +169,7 @@ class Settings(_Group, frozen=True):
         return self.repository / ".fastserve" if self.state_dir is None else self.state_dir
 
 
-class BatchingConfig(_Group, frozen=True):
-    """`[batching]`: whether and how requests share a run. `None` is decided by the server."""
-
-    enabled: bool | None = None
-    max_rows: Rows | None = None
-    max_delay_us: Annotated[int, msgspec.Meta(ge=0, le=10_000_000)] = 0
-
-
-class QueueConfig(_Group, frozen=True):
-    """`[limits]`: this model's queue; 0 takes the server's own."""
-
-    max_queue_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
-    max_queue_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
-
-
-class ProviderConfig(_Group, frozen=True):
-    """One execution provider of ONNX Runtime and its options."""
-
-    name: str
-    options: dict[str, str] = {}
-
-
-class RuntimeConfig(_Group, frozen=True):
-    """`[runtime]`: ONNX Runtime's session. `optimization_level` is 0, 1, 2 or 99 (all)."""
-
-    intra_op_threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
-    inter_op_threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
-    allow_spinning: bool = False
-    # None: as chosen by measurement in csrc/fastserve/runtime/session.cc.
-    cpu_arena: bool | None = None
-    memory_pattern: bool | None = None
-    optimization_level: Literal[0, 1, 2, 99] = 99
-    providers: tuple[ProviderConfig, ...] = ()
-    config_entries: dict[str, str] = {}
-
-
-class ModelConfig(_Group, frozen=True):
-    """`<repo>/<model>/model.toml`. Everything has a default that comes from the graph."""
-
-    batching: BatchingConfig = BatchingConfig()
-    limits: QueueConfig = QueueConfig()
-    runtime: RuntimeConfig = RuntimeConfig()
-    # May run on the io thread when predicted to be short enough.
-    inline: bool = True
-    # Share of executor time against other models when there is not enough for all.
-    weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
-
-
-_Struct = TypeVar("_Struct", bound=_Group)
-
-
-def read_model_config(path: Path, root: Path | None = None) -> ModelConfig:
-    """The configuration in a model.toml. Errors: InvalidConfig with file, key and fix.
-
-    With `root` the file must lie inside that folder, whatever links lead to it.
-    """
-    name = path.name
-    data = read_regular_file(path, name=name, max_bytes=_MIB, root=root)
-    return convert(decode_toml(data, name=name), ModelConfig, source=name)
+_Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
 def decode_toml(data: bytes, *, name: str) -> object:
@@ -343,7 +285,7 @@ def convert(data: object, kind: type[_Struct], *, source: str) -> _Struct:
     try:
         return msgspec.convert(data, kind, dec_hook=_decode)
     except msgspec.ValidationError as error:
-        raise InvalidConfig(f"{source}: {_explain(str(error), data, kind)}") from None
+        raise InvalidConfig(f"{source}: {_explain(error, data, kind)}") from None
 
 
 def _decode(kind: type[Any], value: object) -> object:
@@ -360,42 +302,70 @@ _PLACED = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 
 
-def _explain(text: str, data: object, kind: type[msgspec.Struct]) -> str:
-    match = _PLACED.match(text)
-    what, path = (match["what"], match["path"] or "") if match else (text, "")
-    steps = [part for part in re.split(r"[.\[\]]+", path) if part]
+def _explain(error: msgspec.ValidationError, data: object, kind: type[msgspec.Struct]) -> str:
+    match = _PLACED.match(str(error))
+    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
+    steps, node, value = _walk(kind, data, re.findall(r"\[\.\.\.\]|[^.\[\]]+", path))
+    place = ".".join(steps)
+    if isinstance(error.__cause__, InvalidConfig):
+        # A group's own rule, in its own words.
+        return ".".join([*steps, error.__cause__.message])
     unknown = _UNKNOWN.search(what)
-    node = _node_at(kind, steps)
     if unknown is None:
-        place = ".".join(steps) or "the whole"
         if isinstance(node, msgspec.inspect.LiteralType):
             what = f"expected one of {', '.join(repr(value) for value in node.values)}"
-        return f"{place}: {what[0].lower()}{what[1:]} (value {_shorten(_find(data, steps))})"
+        return f"{place or 'the whole'}: {what[0].lower()}{what[1:]} (value {_shorten(value)})"
     names = [field.encode_name for field in node.fields] if _is_struct(node) else []
     nearest = difflib.get_close_matches(unknown["name"], names, n=1, cutoff=0.4)
     advice = f"did you mean {nearest[0]!r}?" if nearest else f"known here: {', '.join(names)}"
     return f"{'.'.join([*steps, unknown['name']])}: no such key; {advice}"
 
 
-def _find(data: object, steps: list[str]) -> object:
-    for step in steps:
-        if isinstance(data, Mapping):
-            data = data.get(step)
-        elif isinstance(data, list | tuple) and step.isdigit() and int(step) < len(data):
-            data = data[int(step)]
-    return data
+def _walk(
+    kind: type[msgspec.Struct], data: object, path: list[str]
+) -> tuple[list[str], msgspec.inspect.Type, object]:
+    """The steps of `path` with the keys of maps filled in, and the type and the value at its end.
 
-
-def _node_at(kind: type[msgspec.Struct], steps: list[str]) -> msgspec.inspect.Type:
-    """The type at `steps` below `kind`; element indices are passed over."""
+    msgspec writes `[...]` for a value of a map; the key is that of the first value it refuses.
+    """
     node: msgspec.inspect.Type = msgspec.inspect.type_info(kind)
-    for step in steps:
-        if isinstance(node, msgspec.inspect.StructType):
-            found = [field.type for field in node.fields if field.encode_name == step]
-            node = found[0] if found else node
-        if isinstance(node, msgspec.inspect.VarTupleType):
+    steps: list[str] = []
+    for part in path:
+        step, node = part, _without_none(node)
+        if isinstance(node, msgspec.inspect.DictType) and isinstance(data, Mapping):
+            step = _refused_key(data, node.value_type) if part == "[...]" else part
+            node, data = node.value_type, data.get(step)
+        elif isinstance(node, msgspec.inspect.VarTupleType) and isinstance(data, list | tuple):
             node = node.item_type
+            data = data[int(step)] if step.isdigit() and int(step) < len(data) else data
+        elif isinstance(node, msgspec.inspect.StructType) and isinstance(data, Mapping):
+            found = [field.type for field in node.fields if field.encode_name == step]
+            node, data = found[0] if found else node, data.get(step)
+        steps.append(step)
+    return steps, node, data
+
+
+def _without_none(node: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    if isinstance(node, msgspec.inspect.UnionType):
+        kinds = [each for each in node.types if not isinstance(each, msgspec.inspect.NoneType)]
+        return kinds[0] if len(kinds) == 1 else node
     return node
+
+
+def _refused_key(data: Mapping[Any, object], value_type: msgspec.inspect.Type) -> str:
+    kind: Any = object
+    if _is_struct(value_type):
+        kind = value_type.cls
+    elif isinstance(value_type, msgspec.inspect.StrType):
+        kind = str
+    elif isinstance(value_type, msgspec.inspect.IntType):
+        kind = Annotated[int, msgspec.Meta(ge=value_type.ge, le=value_type.le)]
+    for key, value in data.items():
+        try:
+            msgspec.convert(value, kind, dec_hook=_decode)
+        except msgspec.ValidationError:
+            return str(key)
+    return "..."
 
 
 def _is_struct(node: msgspec.inspect.Type) -> TypeGuard[msgspec.inspect.StructType]:

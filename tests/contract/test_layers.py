@@ -17,6 +17,7 @@ PYTHON_RANKS = {
     "_proto": 0,
     "config": 1,
     "durable": 1,
+    "model_config": 2,
     "_core": 2,
     "settings": 2,
     "tokens": 2,

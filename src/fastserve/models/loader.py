@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from fastserve._core import core
-from fastserve.config import LimitSettings, ModelConfig, read_model_config
+from fastserve.config import LimitSettings
 from fastserve.errors import FastserveError, Unsupported, VersionFailed, from_core
+from fastserve.model_config import ModelConfig, read_model_config
 from fastserve.models.external_data import find_external_tensor
 from fastserve.models.inspection import BatchingDecision, decide_batching
 from fastserve.models.repository import FoundModel, FoundVersion, read_model_file

@@ -1,0 +1,279 @@
+"""What one model is told: `<repo>/<model>/model.toml`, or what stands for it in a config.pbtxt.
+
+Everything has a default that comes from the graph or is chosen by the server. A group checks what
+its keys mean together; such a message begins with the key.
+"""
+
+import math
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from fastserve.config import Rows, convert, decode_toml, read_regular_file
+from fastserve.errors import InvalidConfig, quoted
+
+MODEL_FILE: Final = "model.onnx"
+MAX_CONFIG_BYTES: Final = 1 << 20
+MAX_VERSION: Final = (1 << 63) - 1
+# The longest that still fits the engine's nanoseconds by far: 31 years.
+MAX_TIMEOUT_US: Final = 10**15
+MAX_DELAY_US: Final = 10_000_000
+# The engine keeps a priority in 32 bits.
+MAX_PRIORITY: Final = (1 << 32) - 1
+MAX_RANK: Final = 16
+_MAX_FILE_NAME: Final = 255
+_MAX_LINEAGE: Final = 64
+_MAX_LINEAGE_CHARACTERS: Final = 4096
+# Begins with no digit: a label never looks like a version's number.
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
+
+Version = Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
+Priority = Annotated[int, msgspec.Meta(ge=0, le=MAX_PRIORITY)]
+Dim = Annotated[int, msgspec.Meta(ge=-1, le=MAX_VERSION)]
+Dims = Annotated[tuple[Dim, ...], msgspec.Meta(max_length=MAX_RANK)]
+
+
+class _Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of model.toml."""
+
+
+class BatchingConfig(_Group, frozen=True):
+    """`[batching]`: whether and how requests share a run. `None` is decided by the server."""
+
+    enabled: bool | None = None
+    max_rows: Rows | None = None
+    max_delay_us: Annotated[int, msgspec.Meta(ge=0, le=MAX_DELAY_US)] = 0
+
+
+class QueueConfig(_Group, frozen=True):
+    """`[limits]`: this model's queue; 0 takes the server's own."""
+
+    max_queue_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_queue_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class ProviderConfig(_Group, frozen=True):
+    """One execution provider of ONNX Runtime and its options."""
+
+    name: str
+    options: dict[str, str] = {}
+
+
+class RuntimeConfig(_Group, frozen=True):
+    """`[runtime]`: ONNX Runtime's session. `optimization_level` is 0, 1, 2 or 99 (all)."""
+
+    intra_op_threads: Annotated[int, msgspec.Meta(ge=0, le=1024)] = 0
+    inter_op_threads: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 1
+    allow_spinning: bool = False
+    # None: as chosen by measurement in csrc/fastserve/runtime/session.cc.
+    cpu_arena: bool | None = None
+    memory_pattern: bool | None = None
+    optimization_level: Literal[0, 1, 2, 99] = 99
+    providers: tuple[ProviderConfig, ...] = ()
+    config_entries: dict[str, str] = {}
+
+
+class VersionsConfig(_Group, frozen=True):
+    """`[versions]`: which versions answer. Without a word on it, the newest one."""
+
+    latest: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    all: bool = False
+    specific: tuple[Version, ...] = ()
+    # Versions out of traffic that stay loaded, for going back.
+    keep_previous: Annotated[int, msgspec.Meta(ge=0, le=64)] = 1
+
+    def __post_init__(self) -> None:
+        chosen = [
+            name
+            for name, is_set in (
+                ("latest", self.latest is not None),
+                ("all", self.all),
+                ("specific", bool(self.specific)),
+            )
+            if is_set
+        ]
+        if len(chosen) > 1:
+            raise InvalidConfig(f"{chosen[0]}: excludes {' and '.join(chosen[1:])}: keep one")
+        twice = {number for number in self.specific if self.specific.count(number) > 1}
+        if twice:
+            raise InvalidConfig(f"specific: names version {min(twice)} twice")
+
+
+class GoldenConfig(_Group, frozen=True):
+    """`[golden]`: how far an answer may be from the recorded one, |a - b| <= abs + rel * |b|."""
+
+    relative_tolerance: Annotated[float, msgspec.Meta(ge=0)] = 1e-4
+    absolute_tolerance: Annotated[float, msgspec.Meta(ge=0)] = 1e-5
+
+    def __post_init__(self) -> None:
+        for name in ("relative_tolerance", "absolute_tolerance"):
+            if not math.isfinite(getattr(self, name)):
+                raise InvalidConfig(f"{name}: expected a finite number: else every answer passes")
+
+
+class LoadConfig(_Group, frozen=True):
+    """`[load]`: what a new version must stand before it answers."""
+
+    allow_signature_change: bool = False
+    check_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
+    # 0: chosen from the file's size.
+    check_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class QueuePolicy(_Group, frozen=True):
+    """How long requests wait, and how many may.
+
+    A request that waited for `timeout_us` is refused, or delayed: it then runs after all that have
+    not waited so long.
+    """
+
+    timeout_action: Literal["reject", "delay"] = "reject"
+    # 0: none but the call's own deadline.
+    timeout_us: Annotated[int, msgspec.Meta(ge=0, le=MAX_TIMEOUT_US)] = 0
+    # A request's `timeout` parameter may shorten it.
+    allow_timeout_override: bool = False
+    # 0: as many as `[limits]` admits.
+    max_requests: Annotated[int, msgspec.Meta(ge=0, le=MAX_PRIORITY)] = 0
+
+
+class PriorityConfig(_Group, frozen=True):
+    """`[queue]`: levels of priority, 1 the most urgent, and a policy for each."""
+
+    # 0: requests are in one queue, by arrival.
+    priority_levels: Priority = 0
+    # Of a request that names none, or one that is not there.
+    default_priority: Priority = 0
+    default: QueuePolicy = QueuePolicy()
+    # By level; the others have `default`.
+    levels: dict[str, QueuePolicy] = {}
+
+    def __post_init__(self) -> None:
+        most = self.priority_levels
+        if not most:
+            if self.default_priority or self.levels:
+                name = "default_priority" if self.default_priority else "levels"
+                raise InvalidConfig(f"{name}: means nothing while priority_levels is 0")
+            return
+        if not 1 <= self.default_priority <= most:
+            raise InvalidConfig(
+                f"default_priority: got {self.default_priority}, expected 1 to {most}, "
+                "the number of priority_levels"
+            )
+        for name in self.levels:
+            if not re.fullmatch(r"[1-9][0-9]{0,9}", name) or int(name) > most:
+                raise InvalidConfig(
+                    f"levels: {quoted(name)} is no level, expected 1 to {most}, "
+                    "the number of priority_levels"
+                )
+
+
+class TensorConfig(_Group, frozen=True):
+    """`[tensors.NAME]`: a shape that differs between clients and graph, both without rows.
+
+    Both have as many elements; -1 is a size that the request chooses.
+    """
+
+    # What clients send or get.
+    shape: Dims | None = None
+    # What the graph gets or gives.
+    reshape: Dims | None = None
+
+    def __post_init__(self) -> None:
+        for name, dims in (("shape", self.shape), ("reshape", self.reshape)):
+            if dims is not None and 0 in dims:
+                raise InvalidConfig(f"{name}: has an axis of 0, expected at least 1, or -1")
+        if self.reshape is None:
+            return
+        if self.shape is None:
+            raise InvalidConfig("reshape: needs shape, which says what clients send")
+        if _element_counts(self.shape) != _element_counts(self.reshape):
+            raise InvalidConfig(
+                f"reshape: {list(self.reshape)} has not as many elements as shape "
+                f"{list(self.shape)}; axes of -1 keep their order"
+            )
+
+
+class ModelConfig(_Group, frozen=True):
+    """All that one model can be told."""
+
+    batching: BatchingConfig = BatchingConfig()
+    limits: QueueConfig = QueueConfig()
+    queue: PriorityConfig = PriorityConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+    versions: VersionsConfig = VersionsConfig()
+    load: LoadConfig = LoadConfig()
+    golden: GoldenConfig = GoldenConfig()
+    tensors: dict[str, TensorConfig] = {}
+    # Names that clients may use for a version.
+    labels: dict[str, Version] = {}
+    # Where the model comes from: a training run, a commit. Shown as it is.
+    lineage: dict[str, str] = {}
+    # In each version's folder.
+    model_file: str = MODEL_FILE
+    # A request with more is refused. None: as many as the queue may hold.
+    max_request_rows: Rows | None = None
+    # May run on the io thread when predicted to be short enough.
+    inline: bool = True
+    # Share of executor time against other models when there is not enough for all.
+    weight: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+
+    def __post_init__(self) -> None:
+        for label in self.labels:
+            if not _LABEL.fullmatch(label):
+                raise InvalidConfig(
+                    f"labels: {quoted(label)} is no label: expected letters, digits, '_', '.' and "
+                    "'-', at most 64, the first a letter or '_'"
+                )
+        problem = file_name_problem(self.model_file)
+        if problem:
+            raise InvalidConfig(f"model_file: {problem}")
+        _check_lineage(self.lineage)
+
+
+def read_model_config(path: Path, root: Path | None = None) -> ModelConfig:
+    """The configuration in a model.toml. Errors: InvalidConfig with file, key and fix.
+
+    With `root` the file must lie inside that folder, whatever links lead to it.
+    """
+    data = read_regular_file(path, name=path.name, max_bytes=MAX_CONFIG_BYTES, root=root)
+    return parse_model_config(data, name=path.name)
+
+
+def parse_model_config(data: bytes, *, name: str) -> ModelConfig:
+    """The configuration that a model.toml's bytes are. Errors: InvalidConfig with `name` first."""
+    return convert(decode_toml(data, name=name), ModelConfig, source=name)
+
+
+def file_name_problem(name: str) -> str:
+    """Why `name` cannot be a file of a version's folder; empty when it can."""
+    if not name or len(name.encode(errors="replace")) > _MAX_FILE_NAME:
+        return f"expected the name of a file, of 1 to {_MAX_FILE_NAME} bytes"
+    if name.startswith("."):
+        return f"{quoted(name)} begins with a dot, and hidden files are not served"
+    if re.search(r"[/\\\x00-\x1f\x7f]", name):
+        return f"{quoted(name)} is not a plain name: the file lies in the version's own folder"
+    return ""
+
+
+def _element_counts(dims: tuple[int, ...]) -> list[int]:
+    """Elements between one axis of -1 and the next."""
+    counts = [1]
+    for dim in dims:
+        if dim < 0:
+            counts.append(1)
+        else:
+            counts[-1] *= dim
+    return counts
+
+
+def _check_lineage(lineage: dict[str, str]) -> None:
+    if len(lineage) > _MAX_LINEAGE:
+        raise InvalidConfig(f"lineage: has {len(lineage)} entries, more than {_MAX_LINEAGE}")
+    for key, value in lineage.items():
+        if not key or max(len(key), len(value)) > _MAX_LINEAGE_CHARACTERS:
+            raise InvalidConfig(
+                f"lineage: {quoted(key)}: expected a name and a text of at most "
+                f"{_MAX_LINEAGE_CHARACTERS} characters each"
+            )
