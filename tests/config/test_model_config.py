@@ -120,8 +120,10 @@ def test_model_config_without_a_file_is_all_defaults():
         ),
         (
             "labels = { 7 = 7 }",
-            "labels: '7' is no label: expected letters, digits, '_', '.' and '-', at most 64, "
-            "the first a letter or '_'",
+            (
+                "labels: '7' is no label: expected letters, digits, '_', '.' and '-', at most 64, "
+                "the first a letter or '_'"
+            ),
         ),
         ("labels = { stable = 0 }", "labels.stable: expected `int` >= 1 (value 0)"),
         ('labels = { stable = "1" }', "labels.stable: expected `int`, got `str` (value '1')"),
@@ -168,8 +170,10 @@ def test_model_config_without_a_file_is_all_defaults():
             "queue.levels: '01' is no level, expected 1 to 2, the number of priority_levels",
         ),
         (
-            "queue = { priority_levels = 2, default_priority = 1, "
-            'levels = { 1 = {}, 2 = { timeout_us = "1" } } }',
+            (
+                "queue = { priority_levels = 2, default_priority = 1, "
+                'levels = { 1 = {}, 2 = { timeout_us = "1" } } }'
+            ),
             "queue.levels.2.timeout_us: expected `int`, got `str` (value '1')",
         ),
         (
@@ -180,26 +184,40 @@ def test_model_config_without_a_file_is_all_defaults():
             "tensors = { a = { shape = [1] }, x = { shap = [1] } }",
             "tensors.x.shap: no such key; did you mean 'shape'?",
         ),
-        ("tensors = { x = { reshape = [4] } }", "tensors.x.reshape: needs shape, which says what "
-         "clients send"),
+        (
+            "tensors = { x = { reshape = [4] } }",
+            ("tensors.x.reshape: needs shape, which says what clients send"),
+        ),
         (
             "tensors = { x = { shape = [4], reshape = [2, 3] } }",
-            "tensors.x.reshape: [2, 3] has not as many elements as shape [4]; axes of -1 keep "
-            "their order",
+            (
+                "tensors.x.reshape: [2, 3] has not as many elements as shape [4]; axes of -1 keep "
+                "their order"
+            ),
         ),
         (
             "tensors = { x = { shape = [0] } }",
             "tensors.x.shape: has an axis of 0, expected at least 1, or -1",
         ),
-        ("tensors = { x = { shape = [-2] } }", "tensors.x.shape.0: expected `int` >= -1 (value -2)"),
-        ('model_file = "../model.onnx"', "model_file: '../model.onnx' begins with a dot, and "
-         "hidden files are not served"),
-        ('model_file = "a/b.onnx"', "model_file: 'a/b.onnx' is not a plain name: the file lies in "
-         "the version's own folder"),
+        (
+            "tensors = { x = { shape = [-2] } }",
+            "tensors.x.shape.0: expected `int` >= -1 (value -2)",
+        ),
+        (
+            'model_file = "../model.onnx"',
+            ("model_file: '../model.onnx' begins with a dot, and hidden files are not served"),
+        ),
+        (
+            'model_file = "a/b.onnx"',
+            (
+                "model_file: 'a/b.onnx' is not a plain name: the file lies in "
+                "the version's own folder"
+            ),
+        ),
         ('model_file = ""', "model_file: expected the name of a file, of 1 to 255 bytes"),
         ("max_request_rows = 0", "max_request_rows: expected `int` >= 1 (value 0)"),
     ],
-)  # fmt: skip
+)
 def test_parse_model_config_says_where_and_what_when_it_refuses(text, expected):
     assert refused(text) == expected
 

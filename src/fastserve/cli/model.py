@@ -114,11 +114,15 @@ def _batching(config: dict[str, Any]) -> dict[str, Any]:
     """Whether requests share a run, as the configuration says it; the reason is fastserve's own."""
     settings = config.get("dynamic_batching")
     parameters = config.get("parameters", {})
+    reason = parameters.get("batching", {}).get("string_value", "")
+    # A queue's policies stand in dynamic_batching as well, also where nothing is batched.
+    is_batching = settings is not None and not reason.startswith("off: ")
+    preferred = (settings or {}).get("preferred_batch_size", [])
     return {
-        "enabled": settings is not None,
-        "max_rows": config.get("max_batch_size", 0),
+        "enabled": is_batching,
+        "max_rows": max(map(int, preferred), default=config.get("max_batch_size", 0)),
         "max_delay_us": (settings or {}).get("max_queue_delay_microseconds", 0),
-        "reason": parameters.get("batching", {}).get("string_value", ""),
+        "reason": reason,
     }
 
 
