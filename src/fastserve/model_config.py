@@ -20,8 +20,9 @@ MAX_VERSION: Final = (1 << 63) - 1
 # The longest that still fits the engine's nanoseconds by far: 31 years.
 MAX_TIMEOUT_US: Final = 10**15
 MAX_DELAY_US: Final = 10_000_000
-# The engine keeps a priority in 32 bits.
-MAX_PRIORITY: Final = (1 << 32) - 1
+# Each level costs every lane of the engine a pointer, and every insertion a step.
+MAX_PRIORITY_LEVELS: Final = 1000
+MAX_COUNT: Final = (1 << 32) - 1
 MAX_RANK: Final = 16
 _MAX_FILE_NAME: Final = 255
 _MAX_LINEAGE: Final = 64
@@ -30,7 +31,7 @@ _MAX_LINEAGE_CHARACTERS: Final = 4096
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
 
 Version = Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
-Priority = Annotated[int, msgspec.Meta(ge=0, le=MAX_PRIORITY)]
+Priority = Annotated[int, msgspec.Meta(ge=0, le=MAX_PRIORITY_LEVELS)]
 Dim = Annotated[int, msgspec.Meta(ge=-1, le=MAX_VERSION)]
 Dims = Annotated[tuple[Dim, ...], msgspec.Meta(max_length=MAX_RANK)]
 
@@ -135,7 +136,7 @@ class QueuePolicy(_Group, frozen=True):
     # A request's `timeout` parameter may shorten it.
     allow_timeout_override: bool = False
     # 0: as many as `[limits]` admits.
-    max_requests: Annotated[int, msgspec.Meta(ge=0, le=MAX_PRIORITY)] = 0
+    max_requests: Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] = 0
 
 
 class PriorityConfig(_Group, frozen=True):
@@ -162,7 +163,7 @@ class PriorityConfig(_Group, frozen=True):
                 "the number of priority_levels"
             )
         for name in self.levels:
-            if not re.fullmatch(r"[1-9][0-9]{0,9}", name) or int(name) > most:
+            if not re.fullmatch(r"[1-9][0-9]{0,3}", name) or int(name) > most:
                 raise InvalidConfig(
                     f"levels: {quoted(name)} is no level, expected 1 to {most}, "
                     "the number of priority_levels"

@@ -113,3 +113,10 @@ def test_field_lines_finds_every_field_of_what_protobuf_prints(message, random):
     assert text_format.Parse(text, pb.ModelConfig()) == message
     found = FieldLines(text)
     assert {path: found.line(path) for path in expected} == expected
+
+
+def test_field_lines_finds_each_of_many_keys_in_time():
+    text = "\n".join(f"parameters {{ key: 'k{n}' }}" for n in range(5_000))
+    lines = FieldLines(text)
+    for n in range(5_000):
+        assert lines.line(("parameters", Key(f"k{n}"))) == n + 1

@@ -232,7 +232,7 @@ REFUSED = [
     ),
     (
         "dynamic_batching {\npriority_levels: 18446744073709551615 }",
-        "2: dynamic_batching.priority_levels: got 18446744073709551615, expected 0 to 4294967295",
+        "2: dynamic_batching.priority_levels: got 18446744073709551615, expected 0 to 1000",
     ),
     (
         "dynamic_batching {\npriority_levels: 2 }",

@@ -8,8 +8,9 @@ from typing import Final
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.model_config import (
+    MAX_COUNT,
     MAX_DELAY_US,
-    MAX_PRIORITY,
+    MAX_PRIORITY_LEVELS,
     MAX_TIMEOUT_US,
     MAX_VERSION,
     BatchingConfig,
@@ -51,7 +52,7 @@ def read_queue(reading: Reading) -> PriorityConfig:
     """`[queue]`. Errors: InvalidConfig when a level is not there or a bound is out of range."""
     batching = reading.message.dynamic_batching
     levels = reading.whole(
-        (_DYNAMIC, "priority_levels"), batching.priority_levels, least=0, most=MAX_PRIORITY
+        (_DYNAMIC, "priority_levels"), batching.priority_levels, least=0, most=MAX_PRIORITY_LEVELS
     )
     default = _policy(reading, (_DYNAMIC, "default_queue_policy"), batching.default_queue_policy)
     if not levels:
@@ -79,7 +80,7 @@ def read_versions(reading: Reading) -> VersionsConfig:
         return VersionsConfig(all=True)
     if choice == "latest":
         where = (*path, "latest", "num_versions")
-        newest = reading.whole(where, policy.latest.num_versions, least=1, most=MAX_PRIORITY)
+        newest = reading.whole(where, policy.latest.num_versions, least=1, most=MAX_COUNT)
         return VersionsConfig(latest=newest)
     if choice == "specific":
         numbers = tuple(policy.specific.versions)

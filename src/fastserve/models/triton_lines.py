@@ -70,6 +70,8 @@ class FieldLines:
 
     def __init__(self, text: str) -> None:
         self._root = _scan(text)
+        # Entries by key of the maps that were asked about, by the identity of their nodes.
+        self._entries: dict[int, dict[str | int, _Node]] = {}
 
     def line(self, path: FieldPath) -> int:
         node = self._root
@@ -86,7 +88,7 @@ class FieldLines:
                 found = nodes[place] if isinstance(place, int) and place < len(nodes) else None
             elif steps and isinstance(steps[0], Key):
                 key = steps.pop(0)
-                found = _entry(nodes, key.value) if isinstance(key, Key) else None
+                found = self._entry(nodes, key.value) if isinstance(key, Key) else None
                 if found is not None and steps:
                     found = found.fields.get("value", [found])[-1]
             if found is None:
@@ -94,14 +96,18 @@ class FieldLines:
             node = found
         return node.line
 
+    def _entry(self, nodes: list[_Node], key: str | int) -> _Node | None:
+        """The entry of a map that counts: the last one with that key."""
+        entries = self._entries.get(id(nodes))
+        if entries is None:
+            words = ((node, node.fields.get("key", [_NO_KEY])[-1].words) for node in nodes)
+            entries = {_key(text, key): node for node, text in words}
+            self._entries[id(nodes)] = entries
+        return entries.get(key)
 
-def _entry(nodes: list[_Node], key: str | int) -> _Node | None:
-    """The entry of a map that counts: the last one with that key."""
-    for node in reversed(nodes):
-        words = node.fields["key"][-1].words if "key" in node.fields else ""
-        if _key(words, key) == key:
-            return node
-    return None
+
+# Stands for the key of an entry that has none, which is the empty one.
+_NO_KEY: Final = _Node(0)
 
 
 def _key(words: str, like: str | int) -> str | int:

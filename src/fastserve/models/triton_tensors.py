@@ -4,7 +4,7 @@ The graph stays the truth about names, types and shapes; a configuration that sa
 written for another graph and is refused. Of it, only `reshape` changes anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -77,9 +77,11 @@ def read_tensors(reading: Reading) -> Declarations:
         outputs=_declarations(reading, "output", reading.message.output),
     )
     # A graph may hand an input on as an output; [tensors] has one entry for both.
-    inputs = {each.name: each.reshape for each in found.inputs}
+    inputs = {each.name: each for each in found.inputs}
     for place, each in enumerate(found.outputs):
-        if inputs.get(each.name, each.reshape) != each.reshape:
+        twin = inputs.get(each.name, each)
+        is_reshaped = (twin.reshape, each.reshape) != (None, None)
+        if is_reshaped and (twin.dims, twin.reshape) != (each.dims, each.reshape):
             raise reading.refused(
                 ("output", place), f"is also an input, {quoted(each.name)}, of another reshape"
             )
@@ -118,7 +120,7 @@ def compare_declarations(
 
 
 def _declarations(
-    reading: Reading, field: str, messages: Sequence[pb.ModelInput] | Sequence[pb.ModelOutput]
+    reading: Reading, field: str, messages: Iterable[pb.ModelInput | pb.ModelOutput]
 ) -> tuple[TensorDeclaration, ...]:
     seen: dict[str, TensorDeclaration] = {}
     for place, message in enumerate(messages):
