@@ -18,7 +18,7 @@ CUDA = "optimization { execution_accelerators { gpu_execution_accelerator { name
 # Text that is no ModelConfig: the place is line and column.
 UNREADABLE = [
     ("foo: 1", "1:1: ModelConfig has no field 'foo'; known here: name, platform,"),
-    ("\n  plattform: 'x'", "2:3: ModelConfig has no field 'plattform'; did you mean 'platform'?"),
+    ("\n  platforms: 'x'", "2:3: ModelConfig has no field 'platforms'; did you mean 'platform'?"),
     ("input {\n dim: 1 }", "2:2: ModelInput has no field 'dim'; did you mean 'dims'?"),
     ("max_batch_size: 8\nmax_batch_size: 9", "2:17: 'max_batch_size' is given twice"),
     ("dynamic_batching { }\ndynamic_batching {}", "2:18: 'dynamic_batching' is given twice"),

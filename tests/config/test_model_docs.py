@@ -1,0 +1,51 @@
+"""docs/model.md and docs/triton.md name every key and every field that there is."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fastserve.model_config import ModelConfig, QueuePolicy, TensorConfig, parse_model_config
+from fastserve.models.triton_fields import FIELDS
+
+DOCS = Path(__file__).parents[2] / "docs"
+MODEL = (DOCS / "model.md").read_text()
+TRITON = (DOCS / "triton.md").read_text()
+
+
+def keys():
+    for field in msgspec.structs.fields(ModelConfig):
+        inner = field.type
+        if isinstance(inner, type) and issubclass(inner, msgspec.Struct):
+            yield from (f"{field.name}.{each.name}" for each in msgspec.structs.fields(inner))
+        elif isinstance(field.default_factory, type):
+            yield f"{field.name}.NAME"
+        else:
+            yield field.name
+    yield from (field.name for field in msgspec.structs.fields(QueuePolicy))
+    yield from (f"tensors.NAME.{field.name}" for field in msgspec.structs.fields(TensorConfig))
+
+
+@pytest.mark.parametrize("key", sorted({*keys()} - {"tensors.NAME", "queue.levels"}))
+def test_page_of_model_toml_names_the_key(key):
+    assert f"`{key}`" in MODEL
+
+
+def test_page_of_model_toml_names_no_key_that_is_not_there():
+    groups = {key.split(".")[0] for key in keys() if "." in key}
+    named = re.findall(rf"`((?:{'|'.join(groups)})\.[\w.]+)`", MODEL)
+    assert set(named) - {*keys()} == {"queue.levels.N"}
+
+
+def test_example_of_model_toml_is_read():
+    (example,) = re.findall(r"```toml\n(.*?)```", MODEL, re.DOTALL)
+    config = parse_model_config(example.encode(), name="model.toml")
+    assert config.queue.levels["1"].timeout_us == 5000
+
+
+@pytest.mark.parametrize("kind", ["ModelConfig", "ModelDynamicBatching", "ModelOptimizationPolicy"])
+def test_page_of_triton_names_every_field(kind):
+    text = re.sub(r"```.*?```", "", TRITON, flags=re.DOTALL)
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", text))))
+    assert set(FIELDS[kind]) - named == set()
