@@ -59,6 +59,13 @@ void check_equal(const TestModel& model, size_t output, const Expected& want) {
 
 }  // namespace
 
+TEST_CASE("runner answers as the Python package when weights lie in another file") {
+  TestModel model("external", {}, "external.bin");
+  REQUIRE(model.feed(Shape{5, 4}, ramp(20)).run().ok());
+  check_equal<float>(model, 0, expected("external", 0));
+  check_equal<int64_t>(model, 1, expected("external", 1));
+}
+
 TEST_CASE("runner answers as the Python package of ONNX Runtime") {
   TestModel mlp("mlp");
   for (int repeat = 0; repeat < 3; ++repeat) {  // allocated, then into our own memory

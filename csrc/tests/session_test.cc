@@ -175,3 +175,34 @@ TEST_CASE("session takes every option and config entries") {
   options.config_entries = {{"", "no key"}};
   CHECK_FALSE(load("mlp", options).ok());
 }
+
+TEST_CASE("session takes external data from memory and does not need it after it was made") {
+  std::string bytes = read_model("external");
+  std::string data = read_model("external", ".bin");
+  const std::vector<ExternalFile> files = {{"external.bin", as_bytes(data)}};
+  Result<std::shared_ptr<Session>> loaded =
+      Session::create(library(), as_bytes(bytes), {}, "external", files);
+  REQUIRE_MESSAGE(loaded.ok(), (loaded.ok() ? "" : loaded.status().message()));
+  std::fill(data.begin(), data.end(), '\xa5');
+  std::vector<float> x(4, 0.5F);
+  TestModel whole("mlp");
+  REQUIRE(whole.feed(Shape{1, 4}, x).run().ok());
+  RunInput input{{reinterpret_cast<const std::byte*>(x.data()), 16}, Shape{1, 4}};
+  const bool wanted[] = {true, true};
+  std::vector<RunOutput> outputs(2);
+  auto runner = (*loaded)->make_runner();
+  REQUIRE(runner->run({&input, 1}, wanted, outputs).ok());
+  CHECK(as_text(outputs[0].data) == as_text(whole.outputs[0].data));
+}
+
+TEST_CASE("session refuses external data that is missing or too short, naming it") {
+  const std::string bytes = read_model("external");
+  const std::string data = read_model("external", ".bin");
+  for (const ExternalFile& file : {ExternalFile{"another.bin", as_bytes(data)},
+                                   ExternalFile{"external.bin", as_bytes(data).first(100)}}) {
+    Result<std::shared_ptr<Session>> loaded =
+        Session::create(library(), as_bytes(bytes), {}, "external", {&file, 1});
+    REQUIRE_FALSE(loaded.ok());
+    CHECK(contains(loaded.status(), file.name == "another.bin" ? "external.bin" : "w2"));
+  }
+}

@@ -33,24 +33,30 @@ inline std::shared_ptr<Library> library() {
   return opened;
 }
 
-inline std::string read_model(const std::string& name) {
-  std::string path = std::string(FASTSERVE_TEST_DATA) + "/" + name + ".onnx";
+inline std::string read_model(const std::string& name, const std::string& suffix = ".onnx") {
+  std::string path = std::string(FASTSERVE_TEST_DATA) + "/" + name + suffix;
   std::ifstream file(path, std::ios::binary);
   REQUIRE_MESSAGE(file.good(), "no test model at " << path);
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// `external` is a file of the model's data beside it.
 inline Result<std::shared_ptr<Session>> load(const std::string& name,
-                                             const SessionOptions& options = {}) {
+                                             const SessionOptions& options = {},
+                                             const std::string& external = "") {
   std::string bytes = read_model(name);
-  return Session::create(library(), as_bytes(bytes), options, name);
+  std::string data = external.empty() ? "" : read_model(external, "");
+  const ExternalFile file = {external, as_bytes(data)};
+  return Session::create(library(), as_bytes(bytes), options, name,
+                         {&file, external.empty() ? size_t{0} : size_t{1}});
 }
 
 // A session with one runner and owned inputs.
 class TestModel {
  public:
-  explicit TestModel(const std::string& name, const SessionOptions& options = {}) {
-    Result<std::shared_ptr<Session>> loaded = load(name, options);
+  explicit TestModel(const std::string& name, const SessionOptions& options = {},
+                     const std::string& external = "") {
+    Result<std::shared_ptr<Session>> loaded = load(name, options, external);
     REQUIRE_MESSAGE(loaded.ok(), (loaded.ok() ? "" : loaded.status().message()));
     session = *loaded;
     runner = session->make_runner();

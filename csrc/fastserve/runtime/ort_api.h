@@ -134,6 +134,9 @@ struct OrtCalls {
   // strings that hold NULs (FillStringTensor takes NUL-terminated ones).
   using GetResizedStringTensorElementBuffer = OrtStatus*(OrtValue*, size_t index, size_t bytes,
                                                          char** buffer);
+  // Takes copies while a session is created from these options; not needed after that.
+  using AddExternalFiles = OrtStatus*(OrtSessionOptions*, const char* const* names,
+                                      char* const* buffers, const size_t* bytes, size_t count);
   template <typename Handle>
   using Release = void(Handle*);
 };
@@ -220,6 +223,8 @@ class OrtApi {
   FASTSERVE_ORT_CALL(CastTypeInfoToOptionalInfo, CastTypeInfoToOptionalInfo, 250);
   FASTSERVE_ORT_CALL(GetOptionalContainedTypeInfo, GetOptionalContainedTypeInfo, 251);
   FASTSERVE_ORT_CALL(GetResizedStringTensorElementBuffer, GetResizedStringTensorElementBuffer, 252);
+  // AddExternalInitializersFromFilesInMemory
+  FASTSERVE_ORT_CALL(AddExternalFiles, AddExternalFiles, 279);
 
 #undef FASTSERVE_ORT_CALL
 };

@@ -21,16 +21,36 @@ Code load_code(int ort_code) {
   }
 }
 
+Status add_external(const OrtApi& api, OrtSessionOptions* options,
+                    std::span<const ExternalFile> files) {
+  if (files.empty()) return {};
+  std::vector<const char*> names;
+  std::vector<char*> buffers;
+  std::vector<size_t> sizes;
+  for (const ExternalFile& file : files) {
+    names.push_back(file.name.c_str());
+    // The call takes them as writable and only reads.
+    buffers.push_back(const_cast<char*>(reinterpret_cast<const char*>(file.data.data())));
+    sizes.push_back(file.data.size());
+  }
+  OrtStatus* error =
+      api.AddExternalFiles(options, names.data(), buffers.data(), sizes.data(), files.size());
+  if (error == nullptr) return {};
+  return take_error(api, error, Code::kInvalidArgument, "external data was refused");
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Session>> Session::create(std::shared_ptr<Library> library, ByteSpan model,
                                                  const SessionOptions& options,
-                                                 const std::string& log_id) {
+                                                 const std::string& log_id,
+                                                 std::span<const ExternalFile> external) {
   auto ort = std::static_pointer_cast<OrtLibrary>(std::move(library));
   const OrtApi& api = ort->api();
   if (model.empty()) return invalid_argument("the ONNX model is empty (0 bytes)");
   Result<OrtHandle<OrtSessionOptions>> made = make_session_options(*ort, options, log_id);
   if (!made.ok()) return made.status();
+  if (Status status = add_external(api, made->get(), external); !status.ok()) return status;
 
   OrtSession* raw = nullptr;
   if (OrtStatus* error =

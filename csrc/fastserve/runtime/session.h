@@ -49,6 +49,12 @@ struct SessionOptions {
   std::vector<std::pair<std::string, std::string>> config_entries;
 };
 
+// A file in which the model keeps data of its tensors, named as the model names it.
+struct ExternalFile {
+  std::string name;
+  ByteSpan data;
+};
+
 // An input for one run. BYTES data is in wire form (4-byte little-endian length, bytes, ...),
 // checked by the caller. `data` is aligned to the element size, at least.
 struct RunInput {
@@ -85,13 +91,15 @@ class Runner {
 // One model version, ready to run. Thread: any number of Runners at once.
 class Session {
  public:
-  // Reads nothing from disk: `model` are the file's bytes, only needed during the call. Errors:
+  // Reads nothing from disk: `model` are the file's bytes and `external` the files that its
+  // initializers name (see onnx_facts.h), both only needed during the call. Errors:
   // kInvalidArgument (not ONNX, truncated, unknown opset; the message keeps ONNX Runtime's reason),
   // kUnimplemented (an input or output that is not a dense tensor of a type the protocol can name;
   // says its name and type).
   static Result<std::shared_ptr<Session>> create(std::shared_ptr<Library> library, ByteSpan model,
                                                  const SessionOptions& options,
-                                                 const std::string& log_id);
+                                                 const std::string& log_id,
+                                                 std::span<const ExternalFile> external = {});
   virtual ~Session() = default;
   virtual const Signature& signature() const = 0;
   virtual const ModelMetadata& metadata() const = 0;

@@ -294,6 +294,24 @@ def refused():
     (HERE / "zipmap.onnx").write_bytes(model.SerializeToString())
 
 
+def external():
+    """The mlp with its matrices in another file, behind bytes that belong to nobody."""
+    model = onnx.load(HERE / "mlp.onnx")
+    data = bytearray(b"\xa5" * 64)
+    for matrix in model.graph.initializer[::2]:
+        matrix.data_location = T.EXTERNAL
+        for key, value in {
+            "location": "external.bin",
+            "offset": len(data),
+            "length": len(matrix.raw_data),
+        }.items():
+            matrix.external_data.add(key=key, value=str(value))
+        data += matrix.raw_data
+        matrix.ClearField("raw_data")
+    (HERE / "external.onnx").write_bytes(model.SerializeToString())
+    (HERE / "external.bin").write_bytes(data)
+
+
 def damaged():
     whole = (HERE / "mlp.onnx").read_bytes()
     (HERE / "truncated.onnx").write_bytes(whole[: len(whole) // 2])
@@ -323,6 +341,7 @@ def expectations():
     )
     for name, feed in {
         "mlp": {"x": ramp(5, 4)},
+        "external": {"x": ramp(5, 4)},
         "softmax_rows": {"x": ramp(3, 4)},
         "embedding": {"ids": np.array([[0, 1, 2], [4, 3, 2]])},
         "inner_axis": {"x": ramp(2, 10).reshape(2, 5, 2)},
@@ -342,5 +361,6 @@ if __name__ == "__main__":
     shapes()
     optionals()
     refused()
+    external()
     damaged()
     expectations()

@@ -29,6 +29,19 @@ class ModelMetadata(NamedTuple):
     version: int
     custom: dict[str, str]
 
+class ExternalTensor(NamedTuple):
+    """A tensor that keeps its data in another file; nothing of it has been checked."""
+
+    name: str  # at most its first 200 bytes
+    is_initializer: bool  # of the main graph
+    entries: list[tuple[str, str]]  # "location", "offset", "length", ... as written
+
+class OnnxFacts(NamedTuple):
+    ir_version: int
+    opsets: dict[str, int]  # by domain; "" is ONNX's own
+    node_count: int  # of all graphs and functions
+    external: list[ExternalTensor]
+
 class BatchStats(NamedTuple):
     rows: int
     executions: int
@@ -64,16 +77,29 @@ class Library:
     @property
     def providers(self) -> list[str]: ...
 
+def read_onnx_facts(model: bytes) -> OnnxFacts:
+    """What an ONNX file says about itself, in one pass that steps over tensors' data, GIL released.
+
+    Raises CoreError: 15 when it is not an ONNX file, 12 for ONNX Runtime's own format.
+    """
+
 @final
 class Session:
     """One ONNX model in ONNX Runtime. Built from bytes, as long as the model needs, GIL released.
+
+    `external`: the files that the model's initializers name, by that name; not needed afterwards.
 
     `options`: intra_op_threads, inter_op_threads, allow_spinning, cpu_arena, memory_pattern,
     optimization_level, providers (list of (name, {key: value})), config_entries ({key: value}).
     """
 
     def __init__(
-        self, library: Library, model: bytes, options: Mapping[str, Any], log_id: str
+        self,
+        library: Library,
+        model: bytes,
+        options: Mapping[str, Any],
+        log_id: str,
+        external: Mapping[str, bytes] | None = None,
     ) -> None: ...
     @property
     def inputs(self) -> list[TensorSpec]: ...

@@ -41,7 +41,25 @@ cdef extern from "fastserve/runtime/signature.h" namespace "fastserve::runtime" 
         int64_t version
         vector[pair[string, string]] custom
 
+cdef extern from "fastserve/runtime/onnx_facts.h" namespace "fastserve::runtime" nogil:
+    cdef cppclass CExternalTensor "fastserve::runtime::ExternalTensor":
+        string name
+        cbool is_initializer
+        vector[pair[string, string]] entries
+
+    cdef cppclass COnnxFacts "fastserve::runtime::OnnxFacts":
+        int64_t ir_version
+        vector[pair[string, int64_t]] opsets
+        uint64_t node_count
+        vector[CExternalTensor] external
+
+    CResult[COnnxFacts] read_onnx_facts "fastserve::runtime::read_onnx_facts"(CByteSpan model)
+
 cdef extern from "fastserve/runtime/session.h" namespace "fastserve::runtime" nogil:
+    cdef cppclass CExternalFile "fastserve::runtime::ExternalFile":
+        string name
+        CByteSpan data
+
     cdef cppclass CLibrary "fastserve::runtime::Library":
         string version()
         vector[string] available_providers()
@@ -68,7 +86,7 @@ cdef extern from "fastserve/runtime/session.h" namespace "fastserve::runtime" no
         const string& path)
     CResult[shared_ptr[CSession]] create_session "fastserve::runtime::Session::create"(
         shared_ptr[CLibrary] library, CByteSpan model, const CSessionOptions& options,
-        const string& log_id)
+        const string& log_id, vector[CExternalFile] external)
 
 cdef extern from "fastserve/runtime/row_independence.h" namespace "fastserve::runtime" nogil:
     cdef cppclass CBatchingVerdict "fastserve::runtime::BatchingVerdict":

@@ -17,6 +17,19 @@ class ModelMetadata(NamedTuple):
     custom: dict
 
 
+class ExternalTensor(NamedTuple):
+    name: str
+    is_initializer: bool
+    entries: list
+
+
+class OnnxFacts(NamedTuple):
+    ir_version: int
+    opsets: dict
+    node_count: int
+    external: list
+
+
 class BatchStats(NamedTuple):
     rows: int
     executions: int
@@ -139,18 +152,62 @@ cdef c.CSessionOptions session_options(object options) except *:
     return result
 
 
+# `files` must stay as it is while the spans are used.
+cdef vector[c.CExternalFile] external_files(object files) except *:
+    cdef vector[c.CExternalFile] result
+    cdef c.CExternalFile file
+    for name, data in dict(files).items():
+        file.name = str(name).encode()
+        file.data = span_of(data)
+        result.push_back(file)
+    return result
+
+
+def read_onnx_facts(bytes model not None):
+    cdef CByteSpan data = span_of(model)
+    cdef c.CResult[c.COnnxFacts]* read
+    cdef vector[c.CExternalTensor] tensors
+    cdef vector[pair[string, string]] entries
+    cdef vector[pair[string, int64_t]] opsets
+    cdef size_t i
+    with nogil:
+        read = new c.CResult[c.COnnxFacts](c.read_onnx_facts(data))
+    try:
+        if not read.ok():
+            raise_status(read.status())
+        tensors = read.value().external
+        opsets = read.value().opsets
+        external = []
+        for i in range(tensors.size()):
+            entries = tensors[i].entries
+            external.append(ExternalTensor(
+                text_of(tensors[i].name), bool(tensors[i].is_initializer),
+                [(text_of(entry.first), text_of(entry.second)) for entry in entries],
+            ))
+        return OnnxFacts(
+            read.value().ir_version,
+            {text_of(opset.first): opset.second for opset in opsets},
+            read.value().node_count, external,
+        )
+    finally:
+        del read
+
+
 cdef class Session:
     cdef shared_ptr[c.CSession] handle
 
     def __init__(self, Library library not None, bytes model not None, options,
-                 str log_id not None):
+                 str log_id not None, external=None):
         cdef c.CSessionOptions session = session_options(options)
         cdef string name = log_id.encode()
         cdef CByteSpan data = span_of(model)
+        # A copy of the mapping holds on to the bytes that the spans look at.
+        held = dict(external or {})
+        cdef vector[c.CExternalFile] files = external_files(held)
         cdef c.CResult[shared_ptr[c.CSession]]* made
         with nogil:
             made = new c.CResult[shared_ptr[c.CSession]](
-                c.create_session(library.handle, data, session, name))
+                c.create_session(library.handle, data, session, name, files))
         try:
             if not made.ok():
                 raise_status(made.status())
