@@ -1,6 +1,7 @@
 #include <dlfcn.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "fastserve/runtime/ort_error.h"
 #include "fastserve/runtime/ort_library.h"
@@ -31,6 +32,9 @@ Result<std::shared_ptr<Library>> Library::open(const std::string& path) {
 }
 
 Result<std::shared_ptr<Library>> OrtLibrary::open(const std::string& path) {
+  // Since 1.31 the wheel's library would report sessions and models to its makers, from a thread of
+  // its own. It looks once, when the environment is made; whoever set the variable has decided.
+  setenv("ORT_DISABLE_TELEMETRY", "1", /*overwrite=*/0);
   // Never closed: its threads and thread-local destructors may outlive the last session.
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (library == nullptr) {
