@@ -1,110 +1,118 @@
-"""Does an ONNX file keep tensors in other files? A reader of just enough protobuf to tell.
+"""Tensors of an ONNX file that keep their data in other files: which files, which bytes of them.
 
-Such files are refused: they name paths, and a model is loaded from memory so that what was checked
-is what runs. ONNX Runtime's own message speaks of a missing file; ours names the tensor and the
-fix.
+Allowed are initializers of the main graph whose data lies in a plain file of the version's folder:
+those are pinned like the model and handed to ONNX Runtime from memory, so that it never opens a
+path that a model names. All else is refused, each with its reason.
 
-Source: onnx.proto (field numbers below), https://protobuf.dev/programming-guides/encoding/.
+Source: onnx.proto, TensorProto.external_data; ONNX Runtime's tensor_external_data_info.cc.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from fastserve.errors import ArtifactCorrupt
+import msgspec
 
-# message -> {field number: message of that field}; only what leads to a tensor.
-_CHILDREN: Final[dict[str, dict[int, str]]] = {
-    "Model": {7: "Graph", 20: "Training", 25: "Function"},
-    "Training": {1: "Graph", 2: "Graph"},
-    "Function": {7: "Node", 11: "Attribute"},
-    "Graph": {1: "Node", 5: "Tensor", 15: "Sparse"},
-    "Sparse": {1: "Tensor", 2: "Tensor"},
-    "Node": {5: "Attribute"},
-    "Attribute": {5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 22: "Sparse", 23: "Sparse"},
-}
-_TENSOR_NAME: Final = 8
-_TENSOR_EXTERNAL_DATA: Final = 13
-_TENSOR_DATA_LOCATION: Final = 14
-_EXTERNAL: Final = 1
-# Wire types.
-_VARINT: Final = 0
-_BYTES: Final = 2
-_FIXED_SIZES: Final = {1: 8, 5: 4}
-# A varint holds 64 bits, seven a byte, the eighth says that more follow.
-_MAX_SHIFT: Final = 63
-_CONTINUES: Final = 0x80
-# No graph that people make nests deeper; a file that does is an attack.
-_MAX_DEPTH: Final = 64
+from fastserve._core import core
+from fastserve.errors import ArtifactCorrupt, Unsupported, from_core, quoted
+from fastserve.models.manifest import file_name_problem
+
+# How ONNX Runtime marks data at an address in its own memory ("*/_ORT_MEM_ADDR_/*" and, since
+# 1.23, "*/_ORT_NATIVE_ENDIAN_MEM_ADDR_/*"). In a file it would read from wherever the file says.
+_ADDRESS_MARK: Final = re.compile(r"^\*/|_MEM_ADDR_", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+# "checksum" is defined, and nobody looks at it.
+_KEYS: Final = {"location", "offset", "length", "checksum"}
+_ADVICE: Final = (
+    "save the model as one file (onnx.save_model(model, path, save_as_external_data=False))"
+)
+
+
+class ExternalReference(msgspec.Struct, frozen=True):
+    """A tensor's bytes in another file. `length` is None when the tensor's shape says it."""
+
+    tensor: str
+    file: str
+    # As the model writes it, which is how ONNX Runtime asks for it.
+    location: str
+    offset: int = 0
+    length: int | None = None
+
+
+def read_facts(model: bytes) -> core.OnnxFacts:
+    """What the file says about itself. Errors: ArtifactCorrupt, Unsupported."""
+    try:
+        return core.read_onnx_facts(model)
+    except core.CoreError as error:
+        raise from_core(error) from error
+
+
+def external_references(facts: core.OnnxFacts) -> tuple[ExternalReference, ...]:
+    """Every reference, in the file's order. Errors: Unsupported, ArtifactCorrupt: which and why."""
+    return tuple(_reference(tensor) for tensor in facts.external)
+
+
+def check_ranges(references: Iterable[ExternalReference], sizes: Mapping[str, int]) -> None:
+    """Errors: ArtifactCorrupt when a tensor's bytes reach beyond their file of `sizes[file]`."""
+    for reference in references:
+        size = sizes[reference.file]
+        end = reference.offset + (reference.length or 0)
+        if end > size:
+            raise ArtifactCorrupt(
+                f"tensor {quoted(reference.tensor)} lies at bytes {reference.offset} to {end} of "
+                f"{quoted(reference.file)}, which has {size}"
+            )
 
 
 def find_external_tensor(model: bytes) -> str | None:
-    """The name of a tensor whose data lies elsewhere ("" without a name); None: there is none.
+    """The name of a tensor whose data lies elsewhere; None: there is none."""
+    external = read_facts(model).external
+    return external[0].name if external else None
 
-    Errors: ArtifactCorrupt when the file is not protobuf where it was looked at. Constant-time
-    search first: external data needs the key "location", which hardly any other model contains.
-    """
-    if b"location" not in model:
+
+def _reference(tensor: core.ExternalTensor) -> ExternalReference:
+    name = quoted(tensor.name)
+    entries = dict(tensor.entries)
+    location = entries.get("location", "")
+    if _ADDRESS_MARK.search(location):
+        raise ArtifactCorrupt(
+            f"tensor {name} claims to lie at an address in memory ({quoted(location)}), which no "
+            "file can know"
+        )
+    if not tensor.is_initializer:
+        raise Unsupported(
+            f"tensor {name} keeps its data in another file and is no initializer of the main "
+            f"graph, which is refused: {_ADVICE}"
+        )
+    if len(entries) != len(tensor.entries):
+        raise ArtifactCorrupt(f"tensor {name} says twice where its data lies")
+    strange = sorted(set(entries) - _KEYS)
+    if strange:
+        raise Unsupported(
+            f"tensor {name} has external data with the key {quoted(strange[0])}, which is refused: "
+            f"{_ADVICE}"
+        )
+    file = location.removeprefix("./")
+    problem = file_name_problem(file)
+    if problem:
+        raise ArtifactCorrupt(
+            f"tensor {name} keeps its data in {quoted(location)}, which {problem}; {_ADVICE}"
+        )
+    return ExternalReference(
+        tensor=tensor.name,
+        file=file,
+        location=location,
+        offset=_number(name, "offset", entries) or 0,
+        length=_number(name, "length", entries),
+    )
+
+
+def _number(name: str, key: str, entries: Mapping[str, str]) -> int | None:
+    text = entries.get(key, "")
+    if not text:
         return None
-    pending: list[tuple[str, memoryview, int]] = [("Model", memoryview(model), 0)]
-    while pending:
-        kind, data, depth = pending.pop()
-        if depth > _MAX_DEPTH:
-            raise ArtifactCorrupt(f"graphs are nested deeper than {_MAX_DEPTH}")
-        if kind == "Tensor":
-            name = _external_name(data)
-            if name is not None:
-                return name
-            continue
-        children = _CHILDREN[kind]
-        pending += [
-            (children[field], value, depth + 1)
-            for field, value in _fields(data)
-            if field in children and isinstance(value, memoryview)
-        ]
-    return None
-
-
-def _external_name(tensor: memoryview) -> str | None:
-    name, is_external = "", False
-    for field, value in _fields(tensor):
-        if field == _TENSOR_NAME and isinstance(value, memoryview):
-            name = bytes(value[:200]).decode(errors="replace")
-        elif field == _TENSOR_EXTERNAL_DATA or (
-            field == _TENSOR_DATA_LOCATION and value == _EXTERNAL
-        ):
-            is_external = True
-    return name if is_external else None
-
-
-def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    position, end = 0, len(data)
-    while position < end:
-        key, position = _varint(data, position)
-        field, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value, position = _varint(data, position)
-            yield field, value
-            continue
-        if wire == _BYTES:
-            size, position = _varint(data, position)
-        elif wire in _FIXED_SIZES:
-            size = _FIXED_SIZES[wire]
-        else:
-            raise ArtifactCorrupt(f"not an ONNX file: wire type {wire} at byte {position}")
-        if size > end - position:
-            raise ArtifactCorrupt("truncated: a field is longer than what is left of the file")
-        if wire == _BYTES:
-            yield field, data[position : position + size]
-        position += size
-
-
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < len(data) and shift <= _MAX_SHIFT:
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < _CONTINUES:
-            return value, position
-        shift += 7
-    raise ArtifactCorrupt("truncated or not an ONNX file: a number has no end")
+    if not _NUMBER.fullmatch(text):
+        raise ArtifactCorrupt(
+            f"tensor {name} has {quoted(text)} as the {key} of its data: expected a number of bytes"
+        )
+    return int(text)
