@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from fastserve.config import read_regular_file
-from fastserve.errors import ArtifactCorrupt, InvalidConfig
+from fastserve.errors import ArtifactCorrupt, InvalidConfig, quoted
 
 MODEL_FILE: Final = "model.onnx"
 SETTINGS_FILE: Final = "model.toml"
@@ -21,6 +21,10 @@ SETTINGS_FILE: Final = "model.toml"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,254}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
 _MAX_NUMBER: Final = (1 << 63) - 1
+_NAME_RULE: Final = (
+    "is not a model name: expected letters, digits, '_', '.' and '-', "
+    "at most 255, the first a letter, a digit or '_'"
+)
 
 
 class FoundVersion(msgspec.Struct, frozen=True):
@@ -93,6 +97,25 @@ def read_model_file(path: Path, root: Path, max_bytes: int) -> bytes:
     return data
 
 
+def check_model_name(name: str) -> None:
+    """Errors: InvalidConfig when no folder of that name would be a model."""
+    if not _NAME.fullmatch(name):
+        raise InvalidConfig(f"{quoted(name)} {_NAME_RULE}")
+
+
+def check_version_number(number: int) -> None:
+    """Errors: InvalidConfig when no folder of that name would be a version."""
+    if not 1 <= number <= _MAX_NUMBER:
+        raise InvalidConfig(f"version {number}: expected a number from 1 to {_MAX_NUMBER}")
+
+
+def parse_version_folder(name: str) -> int | None:
+    """The number of a version's folder; None when the name is none."""
+    if not _NUMBER.fullmatch(name) or int(name) > _MAX_NUMBER:
+        return None
+    return int(name)
+
+
 def _scan_model(folder: Path, root: Path, problems: list[tuple[str, str]]) -> FoundModel:
     versions: list[FoundVersion] = []
     settings = folder / SETTINGS_FILE
@@ -106,7 +129,7 @@ def _scan_model(folder: Path, root: Path, problems: list[tuple[str, str]]) -> Fo
             if entry.name == MODEL_FILE:
                 problems.append((place, f"lies beside the versions: move it to 1/{MODEL_FILE}"))
             continue
-        if not _NUMBER.fullmatch(entry.name) or int(entry.name) > _MAX_NUMBER:
+        if parse_version_folder(entry.name) is None:
             if entry.name.isdigit() or entry.name.startswith("-"):
                 problems.append(
                     (place, "is not a version: expected a positive integer without zeros in front")
@@ -137,10 +160,7 @@ def _scan_version(folder: Path, root: Path) -> FoundVersion:
 
 def _name_problem(entry: Path, root: Path) -> str:
     if not _NAME.fullmatch(entry.name):
-        return (
-            "is not a model name: expected letters, digits, '_', '.' and '-', "
-            "at most 255, the first a letter, a digit or '_'"
-        )
+        return _NAME_RULE
     if not entry.resolve().is_relative_to(root):
         return "leads out of the repository"
     return ""
