@@ -327,7 +327,7 @@ async def test_tail_cut_at_any_byte_is_repaired_and_reported(logged, memory_path
         torn = length - len(b"".join(lines[:whole]))
         assert [cut["bytes"] for cut in found[-1]["after"]["cut"]] == ([torn] if torn else [])
         assert (after.segment, after.line) == (path.name, whole + 1)
-        assert f"{6 - whole} records that had been acknowledged" in after.problem
+        assert f"acknowledged records before it ({6 - whole}) were missing" in after.problem
     warned = [line for line in logged() if line["event"] == "audit log repaired"]
     assert len(warned) == len(data) - len(b"".join(lines[:3]))
     assert warned[0]["missing_records"] == 3

@@ -10,6 +10,7 @@ import pytest
 
 from fastserve.errors import ArtifactCorrupt, InvalidConfig
 from fastserve.observe.audit import AuditEvent, AuditLog
+from fastserve.observe.audit_head import HeadFile, read_head
 from fastserve.observe.audit_record import read_key
 from fastserve.observe.audit_verification import verify_folder, verify_lines
 
@@ -84,7 +85,7 @@ def test_log_with_any_flipped_byte_never_opens_as_if_nothing_was(memory_path):
         else:
             # The end of the last line: it looks like a torn write, and is stated.
             AuditLog.open(folder).close()
-            assert "1 records that had been acknowledged" in verify_folder(folder).problem
+            assert "acknowledged records before it (1) were missing" in verify_folder(folder).problem
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 5])
@@ -92,8 +93,8 @@ def test_records_cut_off_the_end_are_found(folder, cut):
     put(folder, lines_of(folder)[:-cut])
     found = verify_folder(folder)
     assert found.placed_problem == (
-        f"{FIRST}: ends with record {5 - cut}, and the head file knows 5: "
-        f"{cut} records were cut off the end"
+        f"{FIRST}: ends with record {5 - cut}, and the head file knows record 5: "
+        "the end was cut off"
     )
     assert found.records == 5 - cut
 
@@ -155,7 +156,7 @@ def test_segment_that_is_missing_is_found(segmented):
 
 def test_newest_segment_that_is_missing_is_found(segmented):
     max(segmented.glob("audit-*")).unlink()
-    assert "records were cut off the end" in verify_folder(segmented).problem
+    assert "the end was cut off" in verify_folder(segmented).problem
 
 
 def test_records_cut_off_an_older_segment_are_found(segmented):
@@ -234,6 +235,25 @@ def test_no_record_can_be_replaced_or_added_without_the_key(tmp_path):
         found = verify_folder(folder, key=KEY)
         assert (found.segment, found.line) == (FIRST, line)
         assert "that was not made with this key" in found.problem
+
+
+def test_end_that_was_cut_off_together_with_the_head_file_needs_a_noted_head(tmp_path):
+    """The table of docs/audit.md: what a key adds, and what it does not."""
+    folder, older = tmp_path / "audit", tmp_path / "older"
+    write(folder, 3, key=KEY)
+    shutil.copytree(folder, older)
+    noted = write(folder, 2, key=KEY).head
+    # Both made to fit by somebody without the key, then by somebody who kept the older head file.
+    put(folder, lines_of(folder)[:3])
+    (folder / "head").unlink()
+    forged = HeadFile(folder, KEY[::-1])
+    forged.write(read_head(older).head, read_head(older).position)
+    forged.close()
+    assert verify_folder(folder).is_intact
+    assert verify_folder(folder, key=KEY).segment == "head"
+    shutil.copy(older / "head", folder / "head")
+    assert verify_folder(folder, key=KEY).is_intact
+    assert not verify_folder(folder, key=KEY, expected_head=noted).is_intact
 
 
 def test_without_the_key_it_is_said_that_macs_were_not_checked(tmp_path):

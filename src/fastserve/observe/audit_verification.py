@@ -174,8 +174,8 @@ class _Walk:
             )
         if record.action == REPAIRED and (missing := _missing(record)):
             raise _Problem(
-                f"{missing} records that had been acknowledged were missing when a server opened "
-                "the log here",
+                f"says that acknowledged records before it ({missing}) were missing when a server "
+                "opened the log",
                 segment,
                 line,
             )
@@ -186,8 +186,8 @@ class _Walk:
             raise _Problem("is missing: records cut off the end could not be noticed", HEAD_FILE)
         if head.seq < self._stored.seq:
             raise _Problem(
-                f"ends with record {head.seq}, and the head file knows {self._stored.seq}: "
-                f"{self._stored.seq - head.seq} records were cut off the end",
+                f"ends with record {head.seq}, and the head file knows record {self._stored.seq}: "
+                "the end was cut off",
                 self._last_name(),
             )
         if not self._is_expected_found:
