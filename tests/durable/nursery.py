@@ -75,16 +75,21 @@ def run_case(case, faults):
         finally:
             os._exit(code)
     os.close(writing)
-    said = listen(reading, case.get("kill_seconds"), child)
+    said = listen(reading, case, child)
     os.close(reading)
     _, status = os.waitpid(child, 0)
     return {"status": status, "said": [json.loads(line) for line in said.splitlines()]}
 
 
-def listen(reading, kill_seconds, child):
-    """All that the child says until it ends, or until it is killed."""
+def listen(reading, case, child):
+    """All that the child says until it ends, or until it is killed: so long after its first word.
+
+    Or so long after its start, if `is_silent`: then it may not come to its first word.
+    """
     said = b""
-    deadline = None if kill_seconds is None else time.monotonic() + kill_seconds
+    seconds = case["kill_seconds"]
+    is_silent = case["is_silent"]
+    deadline = time.monotonic() + seconds if is_silent else None
     while True:
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         if not select.select([reading], [], [], left)[0]:
@@ -95,6 +100,8 @@ def listen(reading, kill_seconds, child):
         if not data:
             # The last word may be cut off by the kill: it was not heard.
             return said[: said.rfind(b"\n") + 1]
+        if seconds is not None and not said and not is_silent:
+            deadline = time.monotonic() + seconds
         said += data
 
 
@@ -117,11 +124,11 @@ class Nursery:
         )
 
     def run(self, scenario, folder, *, action=0, first=1, last=1, appends=6, together=1,
-            segment_bytes=2_000, kill_seconds=None):  # fmt: skip
+            segment_bytes=2_000, kill_seconds=None, is_silent=False):  # fmt: skip
         case = {
             "scenario": scenario, "folder": str(folder), "action": action, "first": first,
             "last": last, "appends": appends, "together": together,
-            "segment_bytes": segment_bytes, "kill_seconds": kill_seconds,
+            "segment_bytes": segment_bytes, "kill_seconds": kill_seconds, "is_silent": is_silent,
         }  # fmt: skip
         self._process.stdin.write(json.dumps(case) + "\n")
         self._process.stdin.flush()

@@ -85,7 +85,9 @@ def test_log_with_any_flipped_byte_never_opens_as_if_nothing_was(memory_path):
         else:
             # The end of the last line: it looks like a torn write, and is stated.
             AuditLog.open(folder).close()
-            assert "acknowledged records before it (1) were missing" in verify_folder(folder).problem
+            assert (
+                "acknowledged records before it (1) were missing" in verify_folder(folder).problem
+            )
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 5])
