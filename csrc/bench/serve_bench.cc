@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
   config.is_batching = true;
   config.has_rows_axis = true;
   config.max_rows = static_cast<uint32_t>(std::atoi(argv[3]));
-  engine::VersionHandle version = engine.make_version(config, *session);
+  engine::VersionHandle version = engine.make_version(config, *session).value();
   for (uint32_t rows = 1; rows <= config.max_rows; rows *= 2) {
     for (int i = 0; i < 20; ++i) {
       const auto ran = engine.warm_up(*version, rows);

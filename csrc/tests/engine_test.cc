@@ -12,118 +12,14 @@
 #include <thread>
 #include <vector>
 
-#include "tests/gated_session.h"
+#include "tests/engine_fixture.h"
 
 using namespace fastserve;
 using namespace fastserve::engine;
-using fastserve::testing::GatedSession;
-
-namespace {
-
-// A request with its rows; the rows' values are ids, so that a mixed-up answer shows.
-struct Asked : Request {
-  std::vector<int64_t> values;
-  std::vector<int64_t> answer;
-  Status status;
-  int answers = 0;
-};
-
-class Answers final : public Completion {
- public:
-  void complete(Request& request, const Status& status, std::span<const TensorView> outputs,
-                const Timing&) override {
-    std::lock_guard lock(mutex_);
-    auto& asked = static_cast<Asked&>(request);
-    ++asked.answers;
-    asked.status = status;
-    if (!outputs.empty()) {
-      const ByteSpan data = outputs[0].data;
-      asked.answer.resize(data.size() / sizeof(int64_t));
-      std::memcpy(asked.answer.data(), data.data(), data.size());
-    }
-  }
-  // Counted here: until its flush an executor may touch this object.
-  void flush_completions(size_t count) override {
-    std::lock_guard lock(mutex_);
-    count_ += count;
-    changed_.notify_all();
-  }
-  void wait_for(size_t count) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return count_ >= count; });
-  }
-  std::mutex& mutex() { return mutex_; }
-  size_t count() {
-    std::lock_guard lock(mutex_);
-    return count_;
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  size_t count_ = 0;
-};
-
-struct Fixture {
-  explicit Fixture(EngineOptions options = {.executors = 1, .inline_budget = 0},
-                   VersionConfig config = batching_config())
-      : session(std::make_shared<GatedSession>()), engine(std::make_unique<Engine>(options)) {
-    version = engine->make_version(config, session);
-    auto models = std::make_shared<ModelSet>();
-    ModelEntry entry;
-    entry.name = config.model;
-    entry.ready.push_back(version);
-    entry.serving = 1;
-    models->put(std::move(entry));
-    engine->publish(models);
-    port = engine->open_port(&answers, options.inline_budget > 0, nullptr);
-  }
-  ~Fixture() {
-    session->open_gate();
-    port.reset();
-    engine.reset();
-  }
-
-  static VersionConfig batching_config() {
-    VersionConfig config;
-    config.model = "echo";
-    config.is_batching = true;
-    config.has_rows_axis = true;
-    config.max_rows = 8;
-    return config;
-  }
-
-  Asked* ask(std::vector<int64_t> values, Nanos deadline = kNever) {
-    Asked& asked = requests.emplace_back();
-    asked.values = std::move(values);
-    asked.version = version;
-    asked.rows = static_cast<uint32_t>(asked.values.size());
-    asked.bytes = asked.values.size() * sizeof(int64_t);
-    asked.inputs.resize(1);
-    asked.inputs[0].shape = {static_cast<int64_t>(asked.values.size()), 1};
-    asked.inputs[0].data = std::as_bytes(std::span(asked.values));
-    asked.completion = &answers;
-    asked.arrival = monotonic_now();
-    asked.deadline = deadline;
-    return &asked;
-  }
-  Status submit(Asked* asked) {
-    Nanos retry_after = 0;
-    return port->submit(asked, monotonic_now(), &retry_after);
-  }
-
-  Answers answers;
-  std::deque<Asked> requests;
-  std::shared_ptr<GatedSession> session;
-  std::unique_ptr<Engine> engine;
-  VersionHandle version;
-  std::unique_ptr<Port> port;
-};
-
-}  // namespace
+using namespace fastserve::testing;
 
 TEST_CASE("engine answers one request on an executor") {
-  Fixture f;
+  EngineFixture f;
   Asked* asked = f.ask({41});
   REQUIRE(f.submit(asked).ok());
   f.port->flush();
@@ -133,7 +29,7 @@ TEST_CASE("engine answers one request on an executor") {
 }
 
 TEST_CASE("engine answers a short request inside flush when it may run inline") {
-  Fixture f({.executors = 1, .inline_budget = kSecond});
+  EngineFixture f({.executors = 1, .inline_budget = kSecond});
   REQUIRE(f.engine->warm_up(*f.version, 1).ok());
   Asked* asked = f.ask({7});
   REQUIRE(f.submit(asked).ok());
@@ -143,7 +39,7 @@ TEST_CASE("engine answers a short request inside flush when it may run inline") 
 }
 
 TEST_CASE("engine joins waiting requests in one batch and gives each its own rows") {
-  Fixture f;
+  EngineFixture f;
   f.session->close_gate();
   REQUIRE(f.submit(f.ask({0})).ok());
   f.port->flush();
@@ -158,7 +54,7 @@ TEST_CASE("engine joins waiting requests in one batch and gives each its own row
 }
 
 TEST_CASE("engine never exceeds max_rows in a batch of several requests") {
-  Fixture f;
+  EngineFixture f;
   f.session->close_gate();
   REQUIRE(f.submit(f.ask({0})).ok());
   f.port->flush();
@@ -171,7 +67,7 @@ TEST_CASE("engine never exceeds max_rows in a batch of several requests") {
 }
 
 TEST_CASE("engine runs a request larger than max_rows alone") {
-  Fixture f;
+  EngineFixture f;
   std::vector<int64_t> many(20);
   for (size_t i = 0; i < many.size(); ++i) many[i] = static_cast<int64_t>(i);
   Asked* asked = f.ask(many);
@@ -182,7 +78,7 @@ TEST_CASE("engine runs a request larger than max_rows alone") {
 }
 
 TEST_CASE("cancel takes a pending request back before its sweep ends") {
-  Fixture f;
+  EngineFixture f;
   Asked* asked = f.ask({1});
   REQUIRE(f.submit(asked).ok());
   CHECK(f.port->cancel(asked, Failure::kCancelled));
@@ -192,7 +88,7 @@ TEST_CASE("cancel takes a pending request back before its sweep ends") {
 }
 
 TEST_CASE("cancel takes a queued request back and no answer comes") {
-  Fixture f;
+  EngineFixture f;
   f.session->close_gate();
   REQUIRE(f.submit(f.ask({0})).ok());
   f.port->flush();
@@ -207,7 +103,7 @@ TEST_CASE("cancel takes a queued request back and no answer comes") {
 }
 
 TEST_CASE("cancel of every member stops a run in progress") {
-  Fixture f;
+  EngineFixture f;
   f.session->close_gate();
   Asked* a = f.ask({1});
   Asked* b = f.ask({2});
@@ -226,7 +122,7 @@ TEST_CASE("cancel of every member stops a run in progress") {
 }
 
 TEST_CASE("cancel of one member leaves the others their answers") {
-  Fixture f;
+  EngineFixture f;
   f.session->close_gate();
   Asked* a = f.ask({1});
   Asked* b = f.ask({2});
@@ -242,13 +138,13 @@ TEST_CASE("cancel of one member leaves the others their answers") {
 }
 
 TEST_CASE("submit refuses a request whose deadline has passed") {
-  Fixture f;
+  EngineFixture f;
   Asked* asked = f.ask({1}, monotonic_now() - 1);
   CHECK(f.submit(asked).code() == Code::kDeadlineExceeded);
 }
 
 TEST_CASE("a request that expires in the queue is answered and never run") {
-  Fixture f;
+  EngineFixture f;
   f.session->close_gate();
   REQUIRE(f.submit(f.ask({0})).ok());
   f.port->flush();
@@ -265,9 +161,9 @@ TEST_CASE("a request that expires in the queue is answered and never run") {
 }
 
 TEST_CASE("submit refuses rows over the queue's bound and takes them again when it empties") {
-  VersionConfig config = Fixture::batching_config();
+  VersionConfig config = EngineFixture::batching_config();
   config.max_queue_rows = 3;
-  Fixture f({.executors = 1, .inline_budget = 0}, config);
+  EngineFixture f({.executors = 1, .inline_budget = 0}, config);
   f.session->close_gate();
   REQUIRE(f.submit(f.ask({0})).ok());
   f.port->flush();
@@ -285,9 +181,9 @@ TEST_CASE("submit refuses rows over the queue's bound and takes them again when 
 }
 
 TEST_CASE("submit refuses one request of more rows than the queue may hold") {
-  VersionConfig config = Fixture::batching_config();
+  VersionConfig config = EngineFixture::batching_config();
   config.max_queue_rows = 3;
-  Fixture f({.executors = 1, .inline_budget = 0}, config);
+  EngineFixture f({.executors = 1, .inline_budget = 0}, config);
   CHECK(f.submit(f.ask({1, 2, 3, 4})).code() == Code::kInvalidArgument);
   CHECK(f.submit(f.ask({1, 2, 3})).ok());
   f.port->flush();
@@ -295,7 +191,7 @@ TEST_CASE("submit refuses one request of more rows than the queue may hold") {
 }
 
 TEST_CASE("a failed run fails every member and the next batch runs") {
-  Fixture f;
+  EngineFixture f;
   f.session->fail_runs(true);
   Asked* a = f.ask({1});
   Asked* b = f.ask({2});
@@ -314,7 +210,7 @@ TEST_CASE("a failed run fails every member and the next batch runs") {
 }
 
 TEST_CASE("a request that makes its batch fail fails alone") {
-  Fixture f;
+  EngineFixture f;
   f.session->fail_above(1);
   Asked* a = f.ask({1});
   Asked* bad = f.ask({2, 3});
@@ -328,7 +224,7 @@ TEST_CASE("a request that makes its batch fail fails alone") {
 }
 
 TEST_CASE("an engine that stops answers what is queued with unavailable") {
-  Fixture f;
+  EngineFixture f;
   f.session->close_gate();
   REQUIRE(f.submit(f.ask({0})).ok());
   f.port->flush();
@@ -348,7 +244,7 @@ TEST_CASE("an engine that stops answers what is queued with unavailable") {
 }
 
 TEST_CASE("a version that was replaced is freed after its last request") {
-  Fixture f;
+  EngineFixture f;
   std::weak_ptr<GatedSession> watched = f.session;
   f.session->close_gate();
   REQUIRE(f.submit(f.ask({1})).ok());
@@ -368,7 +264,7 @@ TEST_CASE("a version that was replaced is freed after its last request") {
 }
 
 TEST_CASE("counters say what was asked, run and answered") {
-  Fixture f;
+  EngineFixture f;
   f.session->close_gate();
   REQUIRE(f.submit(f.ask({0})).ok());
   f.port->flush();
@@ -404,7 +300,7 @@ TEST_CASE("a batch is counted before the first of its answers is given") {
     void flush_completions(size_t) override {}
     std::vector<std::array<uint64_t, 3>> seen;
   };
-  Fixture f({.executors = 1, .inline_budget = kSecond});
+  EngineFixture f({.executors = 1, .inline_budget = kSecond});
   REQUIRE(f.engine->warm_up(*f.version, 1).ok());
   Reader reader;
   for (const int64_t value : {1, 2}) {
@@ -423,7 +319,8 @@ TEST_SUITE("storm") {
     constexpr int kSweeps = 400;
     auto session = std::make_shared<GatedSession>();
     Engine engine({.executors = 2, .inline_budget = 50 * kMicrosecond});
-    const VersionHandle version = engine.make_version(Fixture::batching_config(), session);
+    const VersionHandle version =
+        engine.make_version(EngineFixture::batching_config(), session).value();
     auto models = std::make_shared<ModelSet>();
     ModelEntry entry;
     entry.name = "echo";

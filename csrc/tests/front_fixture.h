@@ -31,13 +31,26 @@ inline std::string raw_rows(const std::vector<int64_t>& rows) {
   return {reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(int64_t)};
 }
 
+// The input of the echo model, without its data.
+inline std::string input_of_shape(const std::vector<int64_t>& shape) {
+  std::string dims;
+  for (const int64_t dim : shape) dims += wire::varint(static_cast<uint64_t>(dim));
+  return block(1, "x") + block(2, "INT64") + block(3, dims);
+}
+
 // A ModelInferRequest for the echo model.
 inline std::string request(const std::vector<int64_t>& rows, const std::string& id = "") {
-  const std::string shape = wire::varint(rows.size()) + wire::varint(1);
-  const std::string input = block(1, "x") + block(2, "INT64") + block(3, shape);
-  return block(1, "echo") + (id.empty() ? "" : block(3, id)) + block(5, input) +
+  return block(1, "echo") + (id.empty() ? "" : block(3, id)) +
+         block(5, input_of_shape({static_cast<int64_t>(rows.size()), 1})) +
          block(7, raw_rows(rows));
 }
+
+// To be added to a request: a parameter of a type, by the number of its field in InferParameter.
+inline std::string parameter(const char* name, uint32_t type, uint64_t value) {
+  return block(4, block(1, name) + block(2, wire::number(type, value)));
+}
+inline constexpr uint32_t kInt64Parameter = 2;
+inline constexpr uint32_t kUint64Parameter = 5;
 
 inline net::ServerOptions two_threads() {
   net::ServerOptions options;
@@ -47,8 +60,8 @@ inline net::ServerOptions two_threads() {
 
 struct FrontFixture {
   explicit FrontFixture(engine::EngineOptions options = {.executors = 2, .inline_budget = 0},
-                        front::FrontOptions front = {})
-      : session(std::make_shared<GatedSession>()),
+                        front::FrontOptions front = {}, const Shape& shape = {kDynamic, 1})
+      : session(std::make_shared<GatedSession>(shape)),
         engine(options),
         server(two_threads(), front::thread_front_factory(&engine, &bridge, front)) {
     publish();
@@ -62,16 +75,19 @@ struct FrontFixture {
     session->open_gate();
     server.close();
   }
-  // A new version object of the same model in place of the old one.
-  void publish() {
+  static engine::VersionConfig echo_config() {
     engine::VersionConfig config;
     config.model = "echo";
     config.is_batching = true;
     config.has_rows_axis = true;
     config.max_rows = 16;
+    return config;
+  }
+  // A new version object of the same model in place of the old one.
+  void publish(const engine::VersionConfig& config = echo_config()) {
     engine::ModelEntry entry;
     entry.serving = 1;
-    entry.ready.push_back(engine.make_version(config, session));
+    entry.ready.push_back(engine.make_version(config, session).value());
     publish(std::move(entry));
   }
   // Version 1 is not ready; what asks for it waits if it is loaded on demand.

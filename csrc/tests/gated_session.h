@@ -1,5 +1,6 @@
-// A runtime::Session whose runs a test can hold: input x [N,1] INT64, output y = x, so that every
-// answer shows whose rows it holds. The engine sees runtime's own interface and nothing else.
+// A runtime::Session whose runs a test can hold: input x INT64, of [N,1] unless told otherwise,
+// output y = x, so that every answer shows whose rows it holds. The engine sees runtime's own
+// interface and nothing else.
 #pragma once
 
 #include <condition_variable>
@@ -17,12 +18,12 @@ namespace fastserve::testing {
 
 class GatedSession final : public runtime::Session {
  public:
-  GatedSession() {
+  explicit GatedSession(const Shape& shape = {kDynamic, 1}) {
     runtime::TensorSpec spec;
     spec.name = "x";
     spec.dtype = DType::kInt64;
-    spec.shape = {kDynamic, 1};
-    spec.symbols = {"N", ""};
+    spec.shape = shape;
+    spec.symbols.resize(shape.rank());
     signature_.inputs.push_back(spec);
     spec.name = "y";
     signature_.outputs.push_back(spec);
@@ -60,6 +61,11 @@ class GatedSession final : public runtime::Session {
     std::lock_guard lock(mutex_);
     return batch_rows_;
   }
+  // Of the input of the last run.
+  Shape last_shape() {
+    std::lock_guard lock(mutex_);
+    return last_shape_;
+  }
 
  private:
   friend class GatedRunner;
@@ -72,6 +78,7 @@ class GatedSession final : public runtime::Session {
   int64_t fails_above_ = INT64_MAX;
   int waiting_ = 0;
   std::vector<int64_t> batch_rows_;
+  Shape last_shape_;
 };
 
 class GatedRunner final : public runtime::Runner {
@@ -83,6 +90,7 @@ class GatedRunner final : public runtime::Runner {
     std::unique_lock lock(session_->mutex_);
     is_terminated_ = false;
     session_->batch_rows_.push_back(inputs[0].shape[0]);
+    session_->last_shape_ = inputs[0].shape;
     ++session_->waiting_;
     session_->changed_.notify_all();
     session_->changed_.wait(lock, [this] { return session_->is_open_ || is_terminated_; });

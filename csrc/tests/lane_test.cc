@@ -36,12 +36,14 @@ void check_equal(const Lane& lane, const std::list<LaneEntry*>& model) {
 }  // namespace
 
 TEST_CASE("lane agrees with a sorted list over random pushes and removals") {
+  constexpr uint32_t kRanks = 4;
   std::mt19937 random(5);
   std::vector<std::unique_ptr<LaneEntry>> entries;
   for (int i = 0; i < 40; ++i) entries.push_back(std::make_unique<LaneEntry>());
   std::vector<LaneEntry*> outside;
   for (auto& entry : entries) outside.push_back(entry.get());
   Lane lane;
+  lane.set_ranks(kRanks);
   std::list<LaneEntry*> model;
   for (int step = 0; step < 50'000; ++step) {
     bool is_push = model.empty() || (!outside.empty() && random() % 2 == 0);
@@ -51,10 +53,10 @@ TEST_CASE("lane agrees with a sorted list over random pushes and removals") {
       outside.erase(outside.begin() + static_cast<std::ptrdiff_t>(pick));
       entry->rows = 1 + random() % 9;
       entry->bytes = random() % 1000;
-      entry->priority = random() % 3;
+      entry->rank = random() % kRanks;
       lane.push(entry);
       auto place = std::find_if(model.begin(), model.end(), [entry](const LaneEntry* other) {
-        return other->priority > entry->priority;
+        return other->rank > entry->rank;
       });
       model.insert(place, entry);
     } else {
@@ -70,11 +72,12 @@ TEST_CASE("lane agrees with a sorted list over random pushes and removals") {
   }
 }
 
-TEST_CASE("lane keeps arrival order within a priority") {
+TEST_CASE("lane keeps arrival order within a rank") {
   Lane lane;
+  lane.set_ranks(2);
   LaneEntry late_urgent, first, second;
-  late_urgent.priority = 0;
-  first.priority = second.priority = 1;
+  late_urgent.rank = 0;
+  first.rank = second.rank = 1;
   lane.push(&first);
   lane.push(&second);
   lane.push(&late_urgent);

@@ -27,7 +27,7 @@ struct Fixture {
     VersionConfig config;
     config.model = "m";
     config.number = number;
-    return engine.make_version(config, session);
+    return engine.make_version(config, session).value();
   }
 
   std::shared_ptr<testing::GatedSession> session = std::make_shared<testing::GatedSession>();

@@ -18,14 +18,14 @@ constexpr Nanos kNow = 1'000'000'000;
 // A lane and its entries.
 class TestLane {
  public:
-  LaneEntry& add(uint32_t rows, Nanos deadline = kNever, Nanos arrival = kNow,
-                 uint32_t priority = 0) {
+  TestLane() { lane.set_ranks(8); }
+  LaneEntry& add(uint32_t rows, Nanos deadline = kNever, Nanos arrival = kNow, uint32_t rank = 0) {
     entries_.push_back(std::make_unique<LaneEntry>());
     LaneEntry& entry = *entries_.back();
     entry.rows = rows;
     entry.deadline = deadline;
     entry.arrival = arrival;
-    entry.priority = priority;
+    entry.rank = rank;
     lane.push(&entry);
     return entry;
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -15,6 +16,10 @@ inline ByteSpan as_bytes(std::string_view text) {
 }
 inline std::string_view as_text(ByteSpan bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+// Elements of `element_bytes` (0: bytes without a size of their own) may be read in place.
+inline bool is_aligned(ByteSpan data, size_t element_bytes) {
+  return element_bytes <= 1 || reinterpret_cast<uintptr_t>(data.data()) % element_bytes == 0;
 }
 
 }  // namespace fastserve

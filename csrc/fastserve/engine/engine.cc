@@ -21,10 +21,17 @@ Engine::~Engine() {
   reaper_->stop();
 }
 
-VersionHandle Engine::make_version(VersionConfig config,
-                                   std::shared_ptr<runtime::Session> session) {
-  const size_t writers = options_.max_ports + static_cast<size_t>(options_.executors);
-  return VersionHandle(new Version(std::move(config), std::move(session), writers, reaper_));
+Result<VersionHandle> Engine::make_version(VersionConfig config,
+                                           std::shared_ptr<runtime::Session> session) {
+  Result<QueueRules> rules =
+      QueueRules::make(config.priority_levels, config.default_priority, config.queue_policies);
+  if (!rules.ok()) return rules.status();
+  Result<std::unique_ptr<const Reshapes>> reshapes =
+      Reshapes::make(session->signature(), config.has_rows_axis, config.reshapes);
+  if (!reshapes.ok()) return reshapes.status();
+  const size_t writers = options_.max_ports + scheduler_->writers();
+  return VersionHandle(new Version(std::move(config), std::move(*rules), std::move(*reshapes),
+                                   std::move(session), writers, reaper_));
 }
 
 void Engine::publish(std::shared_ptr<const ModelSet> models) {

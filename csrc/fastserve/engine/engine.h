@@ -42,8 +42,10 @@ class Engine {
 
   const EngineOptions& options() const { return options_; }
 
-  // Thread: control plane. Makes a version whose counters have a shard for every port and executor.
-  VersionHandle make_version(VersionConfig config, std::shared_ptr<runtime::Session> session);
+  // Thread: control plane. Makes a version whose counters have a shard for every thread that may
+  // serve it. Errors: kInvalidArgument (see QueueRules::make and Reshapes::make).
+  Result<VersionHandle> make_version(VersionConfig config,
+                                     std::shared_ptr<runtime::Session> session);
   // Replaces what is served, in one step. Ports see it at their next request.
   void publish(std::shared_ptr<const ModelSet> models);
   // What requests asked for and is loaded on demand. Thread: any.

@@ -36,6 +36,7 @@ class Port {
   // ok, its Completion is called exactly once, in flush() at the earliest. Otherwise it was
   // refused, was counted, and nothing will come: kResourceExhausted (queue full, or predicted to
   // miss its deadline; *retry_after is then the predicted wait), kDeadlineExceeded (already over).
+  // A timeout that the client asks for may bring the deadline nearer.
   Status submit(Request* request, Nanos now, Nanos* retry_after);
 
   // Tells the control plane that a request waits for a version that is loaded on demand. It is
@@ -59,7 +60,22 @@ class Port {
   friend class Engine;
   Port(Engine* engine, Completion* completion, bool allow_inline, size_t writer,
        std::function<void()> on_publish);
+  // Why a request was refused.
+  struct Refusal {
+    Failure failure = Failure::kInvalid;
+    Nanos retry_after = 0;
+    Status status;
+  };
+  static void apply_queue_rules(Request* request, Nanos now);
+  // Within every bound on what may wait; *refusal says which one it is not.
+  bool has_room(const Request& request, Refusal* refusal) const;
+  // The predicted wait and run fit before its deadline.
+  bool can_be_met(const Request& request, Nanos now, Refusal* refusal) const;
   bool may_run_inline(Version& version, Nanos* budget) const;
+  // Moves to the bench's lane what runs next of the requests that gathered.
+  void fill_lane(const Version& version, Workbench* bench);
+  // Refuses or delays what of the lane has waited as long as its policy allows.
+  void end_waits(Workbench* bench, StatsShard* stats, Nanos now);
   void run_inline(Version& version);
 
   Engine* const engine_;
@@ -70,6 +86,9 @@ class Port {
   std::shared_ptr<const ModelSet> models_;
   uint64_t generation_ = UINT64_MAX;
   std::vector<VersionHandle> touched_;  // versions with requests pending in this sweep
+  // Scratch of fill_lane.
+  std::vector<int64_t> key_;
+  std::vector<int64_t> other_key_;
 };
 
 }  // namespace fastserve::engine

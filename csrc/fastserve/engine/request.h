@@ -7,6 +7,7 @@
 
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
+#include "fastserve/base/timer_wheel.h"
 #include "fastserve/batch/lane.h"
 #include "fastserve/engine/stats.h"
 #include "fastserve/engine/version.h"
@@ -45,12 +46,24 @@ enum class RequestState : uint8_t { kIdle, kQueued, kRunning };
 struct RunningBatch;
 
 struct Request : batch::LaneEntry {
+  Request() { queue_timer.request = this; }
+
   VersionHandle version;
   // In the signature's order; views into memory that the front keeps until complete().
   std::vector<runtime::RunInput> inputs;
   // Indices of wanted outputs in reply order; empty = all, in the signature's order.
   std::vector<uint32_t> wanted;
   Completion* completion = nullptr;
+  // What the client asks of the queue; what becomes of it is for the version's QueueRules to say.
+  uint32_t asked_priority = 0;  // 1 is the most urgent; 0: the default
+  Nanos asked_timeout = 0;      // 0: none
+  // Set by Port::submit: the priority level, and when the time in the queue is over.
+  uint32_t level = 0;
+  Nanos wait_until = kNever;
+  struct QueueTimer : Timer {
+    Request* request = nullptr;
+  };
+  QueueTimer queue_timer;   // armed while queued with a bound on it
   bool is_pending = false;  // in its port's sweep; the port's thread only
   RequestState state = RequestState::kIdle;
   void* lane = nullptr;           // LaneSlot while queued
@@ -69,7 +82,11 @@ struct Request : batch::LaneEntry {
     is_abandoned = false;
     rows = 1;
     bytes = 0;
-    priority = 0;
+    rank = 0;
+    asked_priority = 0;
+    asked_timeout = 0;
+    level = 0;
+    wait_until = kNever;
     deadline = kNever;
   }
 };

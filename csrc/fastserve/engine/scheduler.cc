@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <string>
 
+#include "fastserve/engine/expiry.h"
 #include "fastserve/engine/version.h"
 
 namespace fastserve::engine {
@@ -16,6 +16,28 @@ int64_t amortised_cost(const Version& version, uint32_t rows) {
   return version.cost().predict(full) * rows / full;
 }
 
+// Sleeps until `when`, or until woken.
+void sleep_until(std::condition_variable* wake, std::unique_lock<std::mutex>* lock, Nanos when) {
+  if (when == kNever) {
+    wake->wait(*lock);
+  } else {
+    // steady_clock is CLOCK_MONOTONIC, the clock of `when`.
+    wake->wait_until(*lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(when)));
+  }
+}
+
+// Of a version with levels, the lane whose head is the most urgent: the turn of one is the turn of
+// all. A lane that waits on account of max_delay asks for no turn.
+LaneSlot* most_urgent(LaneSlot* turn) {
+  const Version& version = *turn->version;
+  if (!version.queue_rules().any() || version.has_one_lane()) return turn;
+  LaneSlot* best = turn;
+  for (const auto& slot : version.lanes) {
+    if (slot->is_active && slot->lane.head()->rank < best->lane.head()->rank) best = slot.get();
+  }
+  return best;
+}
+
 }  // namespace
 
 void make_lane_key(const Request& request, std::vector<int64_t>* key) {
@@ -25,33 +47,19 @@ void make_lane_key(const Request& request, std::vector<int64_t>* key) {
   }
 }
 
-bool cannot_be_met(const batch::LaneEntry& entry, const Version& version, Nanos now) {
-  if (entry.deadline == kNever) return false;
-  if (entry.deadline <= now) return true;
-  return version.has_fresh_cost(now) && batch::is_hopeless(entry, version.cost(), now);
-}
-
 batch::PlanLimits plan_limits(const Version& version) {
   const VersionConfig& config = version.config();
   return {
       .max_rows = config.max_rows, .max_delay = config.max_delay, .batching = config.is_batching};
 }
 
-void complete_expired(Request* request, StatsShard* stats, Nanos now) {
-  stats->failures[static_cast<size_t>(Failure::kExpired)].add(1);
-  stats->failure_ns.add(static_cast<uint64_t>(now - request->arrival));
-  const Nanos left = request->deadline - now;
-  const std::string why = left <= 0 ? "the deadline passed while the request waited"
-                                    : "the predicted run would end after the deadline, which is " +
-                                          std::to_string(left / kMicrosecond) + " us away";
-  request->completion->complete(*request, Status(Code::kDeadlineExceeded, why), {}, Timing{});
-}
-
 Scheduler::Scheduler(int executors, size_t first_writer)
-    : executors_(executors), first_writer_(first_writer) {
+    : executors_(executors), first_writer_(first_writer), waits_(monotonic_now()) {
   for (int i = 0; i < executors; ++i) {
     threads_.emplace_back([this, i] { run_executor(first_writer_ + static_cast<size_t>(i)); });
   }
+  threads_.emplace_back(
+      [this] { run_timekeeper(first_writer_ + static_cast<size_t>(executors_)); });
 }
 
 Scheduler::~Scheduler() {
@@ -60,6 +68,7 @@ Scheduler::~Scheduler() {
     std::lock_guard lock(mutex_);
     is_stopping_ = true;
     wake_.notify_all();
+    new_wait_.notify_all();
   }
   for (std::thread& thread : threads_) thread.join();
   {
@@ -87,32 +96,28 @@ Scheduler::~Scheduler() {
 }
 
 LaneSlot& Scheduler::slot_for(Version& version, const Request& request) {
-  if (version.has_one_lane()) {
-    if (version.lanes.empty()) {
-      version.lanes.push_back(std::make_unique<LaneSlot>());
-      version.lanes.back()->version = &version;
-      version.lanes.back()->weight = version.config().weight;
-    }
-    return *version.lanes.front();
-  }
+  auto add = [&version]() -> LaneSlot* {
+    LaneSlot* slot = version.lanes.emplace_back(std::make_unique<LaneSlot>()).get();
+    slot->version = &version;
+    slot->weight = version.config().weight;
+    slot->lane.set_ranks(version.queue_rules().ranks());
+    return slot;
+  };
+  if (version.has_one_lane()) return version.lanes.empty() ? *add() : *version.lanes.front();
   make_lane_key(request, &key_scratch_);
   LaneSlot* empty = nullptr;
   for (const auto& slot : version.lanes) {
     if (slot->key == key_scratch_) return *slot;
     if (slot->lane.empty()) empty = slot.get();
   }
-  if (empty == nullptr) {
-    version.lanes.push_back(std::make_unique<LaneSlot>());
-    empty = version.lanes.back().get();
-    empty->version = &version;
-    empty->weight = version.config().weight;
-  }
+  if (empty == nullptr) empty = add();
   empty->key = key_scratch_;
   return *empty;
 }
 
 void Scheduler::enqueue(Version& version, std::span<Request* const> requests) {
   size_t wanted = 0;
+  bool is_sooner = false;
   {
     std::lock_guard lock(mutex_);
     for (Request* request : requests) {
@@ -134,8 +139,10 @@ void Scheduler::enqueue(Version& version, std::span<Request* const> requests) {
       version.queued_bytes.fetch_add(request->bytes, std::memory_order_relaxed);
       queued_bytes_.fetch_add(request->bytes, std::memory_order_relaxed);
       backlog_ns_.fetch_add(amortised_cost(version, request->rows), std::memory_order_relaxed);
+      if (version.queue_rules().any()) start_wait(version, request);
     }
     if (is_stopping_) return;
+    is_sooner = waits_.next() < timekeeper_sleeps_until_;
     const uint64_t rows = version.queued_rows.load(std::memory_order_relaxed);
     const uint64_t batches = version.config().is_batching
                                  ? 1 + rows / std::max(1u, version.config().max_rows)
@@ -143,6 +150,40 @@ void Scheduler::enqueue(Version& version, std::span<Request* const> requests) {
     wanted = std::min<size_t>(static_cast<size_t>(idle_), batches);
   }
   for (size_t i = 0; i < wanted; ++i) wake_.notify_one();
+  if (is_sooner) new_wait_.notify_one();
+}
+
+void Scheduler::start_wait(Version& version, Request* request) {
+  version.queued_by_level[request->level].requests.fetch_add(1, std::memory_order_relaxed);
+  version.queued_by_level[request->rank].rows.fetch_add(request->rows, std::memory_order_relaxed);
+  request->queue_timer.set(
+      [](Timer& timer, void* self, Nanos) {
+        static_cast<Scheduler*>(self)->end_wait(static_cast<Request::QueueTimer&>(timer).request);
+      },
+      this);
+  waits_.arm(request->queue_timer, request->wait_until);
+}
+
+void Scheduler::end_wait(Request* request) {
+  auto* slot = static_cast<LaneSlot*>(request->lane);
+  if (!is_to_be_delayed(*request)) {
+    unqueue(slot, request);
+    request->state = RequestState::kIdle;
+    overdue_.push_back(request);
+    return;
+  }
+  std::vector<LevelLoad>& load = slot->version->queued_by_level;
+  load[request->rank].rows.fetch_sub(request->rows, std::memory_order_relaxed);
+  slot->lane.remove(request);
+  delay(request);
+  slot->lane.push(request);
+  load[request->rank].rows.fetch_add(request->rows, std::memory_order_relaxed);
+}
+
+void Scheduler::end_waits(Nanos now, std::vector<Request*>* expired) {
+  waits_.advance(now);
+  expired->insert(expired->end(), overdue_.begin(), overdue_.end());
+  overdue_.clear();
 }
 
 void Scheduler::unqueue(LaneSlot* slot, Request* request) {
@@ -153,6 +194,12 @@ void Scheduler::unqueue(LaneSlot* slot, Request* request) {
   version.queued_rows.fetch_sub(request->rows, std::memory_order_relaxed);
   version.queued_bytes.fetch_sub(request->bytes, std::memory_order_relaxed);
   queued_bytes_.fetch_sub(request->bytes, std::memory_order_relaxed);
+  if (version.queue_rules().any()) {
+    std::vector<LevelLoad>& load = version.queued_by_level;
+    load[request->level].requests.fetch_sub(1, std::memory_order_relaxed);
+    load[request->rank].rows.fetch_sub(request->rows, std::memory_order_relaxed);
+    waits_.disarm(request->queue_timer);
+  }
   if (slot->lane.empty()) {
     if (slot->is_active) {
       round_.deactivate(slot);
@@ -191,11 +238,11 @@ bool Scheduler::cancel(Request* request, Failure why) {
   return false;
 }
 
-Nanos Scheduler::predicted_wait(const Version& version) const {
+Nanos Scheduler::predicted_wait(const Version& version, uint32_t level) const {
   const int64_t all = backlog_ns_.load(std::memory_order_relaxed);
   const uint64_t lanes = std::max<uint64_t>(1, active_lanes_.load(std::memory_order_relaxed));
   const uint32_t full = std::max(1u, version.config().max_rows);
-  const uint64_t rows = version.queued_rows.load(std::memory_order_relaxed);
+  const uint64_t rows = version.queued_rows_before(level);
   const int64_t own = version.cost().predict(full) * static_cast<int64_t>(rows) / full;
   // Fair sharing gives the lane at least one part in `lanes` of the executors.
   return std::min(all, own * static_cast<int64_t>(lanes)) / std::max(1, executors_);
@@ -220,6 +267,7 @@ void Scheduler::wake_postponed(Nanos now, Nanos* wait_until) {
 
 bool Scheduler::take(RunningBatch* batch, std::vector<Request*>* expired, Nanos now,
                      Nanos* wait_until) {
+  end_waits(now, expired);
   wake_postponed(now, wait_until);
   for (;;) {
     batch::Turn* turn = round_.choose([](const batch::Turn& candidate) {
@@ -228,7 +276,7 @@ bool Scheduler::take(RunningBatch* batch, std::vector<Request*>* expired, Nanos 
       return slot->version->cost().predict(static_cast<uint32_t>(std::max<uint64_t>(1, rows)));
     });
     if (turn == nullptr) return false;
-    auto* slot = static_cast<LaneSlot*>(turn);
+    LaneSlot* slot = most_urgent(static_cast<LaneSlot*>(turn));
     Version& version = *slot->version;
     while (!slot->lane.empty() && cannot_be_met(*slot->lane.head(), version, now)) {
       auto* request = static_cast<Request*>(slot->lane.head());
@@ -236,7 +284,8 @@ bool Scheduler::take(RunningBatch* batch, std::vector<Request*>* expired, Nanos 
       request->state = RequestState::kIdle;
       expired->push_back(request);
     }
-    if (slot->lane.empty()) continue;
+    // What was refused may have been the most urgent.
+    if (slot->lane.empty() || most_urgent(slot) != slot) continue;
     const batch::Plan plan = batch::plan(slot->lane, version.cost(), plan_limits(version), now);
     if (plan.reason == batch::Reason::kWait) {
       round_.deactivate(slot);
@@ -247,7 +296,7 @@ bool Scheduler::take(RunningBatch* batch, std::vector<Request*>* expired, Nanos 
       *wait_until = std::min(*wait_until, plan.run_at);
       continue;
     }
-    round_.charge(slot, version.cost().predict(plan.rows));
+    round_.charge(turn, version.cost().predict(plan.rows));
     batch->members.clear();
     for (uint32_t i = 0; i < plan.count; ++i) {
       auto* request = static_cast<Request*>(slot->lane.head());
@@ -265,6 +314,34 @@ bool Scheduler::take(RunningBatch* batch, std::vector<Request*>* expired, Nanos 
   }
 }
 
+void Scheduler::answer_expired(std::vector<Request*>* expired, size_t writer, Nanos now) {
+  for (Request* request : *expired) {
+    Completion* completion = request->completion;
+    StatsShard& stats = request->version->stats(writer);
+    complete_expired(request, &stats, now);
+    completion->flush_completions(1);
+  }
+  expired->clear();
+}
+
+void Scheduler::run_timekeeper(size_t writer) {
+  std::vector<Request*> expired;
+  std::unique_lock lock(mutex_);
+  while (!is_stopping_) {
+    const Nanos now = monotonic_now();
+    end_waits(now, &expired);
+    if (!expired.empty()) {
+      lock.unlock();
+      answer_expired(&expired, writer, now);
+      lock.lock();
+      continue;
+    }
+    timekeeper_sleeps_until_ = waits_.next();
+    sleep_until(&new_wait_, &lock, timekeeper_sleeps_until_);
+    timekeeper_sleeps_until_ = 0;
+  }
+}
+
 void Scheduler::run_executor(size_t writer) {
   RunningBatch batch;
   std::vector<Request*> expired;
@@ -275,13 +352,7 @@ void Scheduler::run_executor(size_t writer) {
     const bool has_batch = take(&batch, &expired, now, &wait_until);
     if (!expired.empty()) {
       lock.unlock();
-      for (Request* request : expired) {
-        Completion* completion = request->completion;
-        StatsShard& stats = request->version->stats(writer);
-        complete_expired(request, &stats, now);
-        completion->flush_completions(1);
-      }
-      expired.clear();
+      answer_expired(&expired, writer, now);
       lock.lock();
     }
     if (!has_batch) {
@@ -289,13 +360,7 @@ void Scheduler::run_executor(size_t writer) {
       // Expired answers were given without the lock: look again before sleeping.
       if (!round_.empty()) continue;
       ++idle_;
-      if (wait_until == kNever) {
-        wake_.wait(lock);
-      } else {
-        // steady_clock is CLOCK_MONOTONIC, the clock of `wait_until`.
-        wake_.wait_until(
-            lock, std::chrono::steady_clock::time_point(std::chrono::nanoseconds(wait_until)));
-      }
+      sleep_until(&wake_, &lock, wait_until);
       --idle_;
       continue;
     }

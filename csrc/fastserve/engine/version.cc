@@ -29,15 +29,27 @@ bool only_first_axis_varies(const runtime::Signature& signature) {
   return true;
 }
 
+uint32_t most_rows(const VersionConfig& config) {
+  const uint32_t bound = config.max_request_rows != 0 ? config.max_request_rows : UINT32_MAX;
+  return config.has_fixed_rows ? std::min(bound, config.max_rows) : bound;
+}
+
 }  // namespace
 
-Version::Version(VersionConfig config, std::shared_ptr<runtime::Session> session, size_t writers,
+Version::Version(VersionConfig config, QueueRules rules, std::unique_ptr<const Reshapes> reshapes,
+                 std::shared_ptr<runtime::Session> session, size_t writers,
                  std::shared_ptr<Reaper> reaper)
-    : config_(std::move(config)),
+    : queued_by_level(rules.any() ? rules.ranks() : 0),
+      config_(std::move(config)),
       number_text_(std::to_string(config_.number)),
+      rules_(std::move(rules)),
+      reshapes_(std::move(reshapes)),
       session_(std::move(session)),
+      signature_(reshapes_ != nullptr ? &reshapes_->graph() : &session_->signature()),
+      wire_(reshapes_ != nullptr ? &reshapes_->wire() : signature_),
       reaper_(std::move(reaper)),
-      has_one_lane_(!config_.is_batching || only_first_axis_varies(session_->signature())) {
+      has_one_lane_(!config_.is_batching || only_first_axis_varies(*wire_)),
+      max_request_rows_(most_rows(config_)) {
   shards_.reserve(writers);
   workbenches_.reserve(writers);
   for (size_t i = 0; i < writers; ++i) {
@@ -58,6 +70,15 @@ void Version::observe_cost(uint32_t rows, Nanos cost, Nanos now) {
 bool Version::has_fresh_cost(Nanos now) const {
   return cost_.is_known() &&
          now - cost_observed_at_.load(std::memory_order_relaxed) < kCostFreshFor;
+}
+
+uint64_t Version::queued_rows_before(uint32_t level) const {
+  if (queued_by_level.empty()) return queued_rows.load(std::memory_order_relaxed);
+  uint64_t rows = 0;
+  for (uint32_t rank = 0; rank <= level; ++rank) {
+    rows += queued_by_level[rank].rows.load(std::memory_order_relaxed);
+  }
+  return rows;
 }
 
 int Version::input_index(std::string_view name) const { return index_of(signature().inputs, name); }

@@ -13,6 +13,8 @@
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
 #include "fastserve/batch/cost_curve.h"
+#include "fastserve/engine/queue_policy.h"
+#include "fastserve/engine/reshape.h"
 #include "fastserve/engine/stats.h"
 #include "fastserve/runtime/session.h"
 
@@ -34,6 +36,18 @@ struct VersionConfig {
   uint64_t max_queue_bytes = 0;  // 0: the engine's default
   // May run on the io thread when predicted to be short enough.
   bool allow_inline = true;
+  uint32_t max_request_rows = 0;  // a request of more is refused; 0: no bound of its own
+  // See QueueRules::make.
+  uint32_t priority_levels = 0;
+  uint32_t default_priority = 0;
+  std::vector<QueuePolicy> queue_policies;
+  std::vector<TensorReshape> reshapes;
+};
+
+// Waiting requests of one version: written under the scheduler's lock, read by any thread.
+struct LevelLoad {
+  std::atomic<uint64_t> requests{0};  // of this level, delayed ones too
+  std::atomic<uint64_t> rows{0};      // at this rank
 };
 
 struct LaneSlot;
@@ -47,14 +61,23 @@ class Reaper;
 class Version {
  public:
   // `writers`: how many threads may serve it; each has its own counters and scratch.
-  Version(VersionConfig config, std::shared_ptr<runtime::Session> session, size_t writers,
+  Version(VersionConfig config, QueueRules rules, std::unique_ptr<const Reshapes> reshapes,
+          std::shared_ptr<runtime::Session> session, size_t writers,
           std::shared_ptr<Reaper> reaper);
   ~Version();
   Version(const Version&) = delete;
   Version& operator=(const Version&) = delete;
 
   const VersionConfig& config() const { return config_; }
-  const runtime::Signature& signature() const { return session_->signature(); }
+  // The tensors as the graph is run with them, and as clients see them: in other shapes where the
+  // version has reshapes.
+  const runtime::Signature& signature() const { return *signature_; }
+  const runtime::Signature& wire() const { return *wire_; }
+  // Null when it has none.
+  const Reshapes* reshapes() const { return reshapes_.get(); }
+  const QueueRules& queue_rules() const { return rules_; }
+  // The most rows of one request.
+  uint32_t max_request_rows() const { return max_request_rows_; }
   runtime::Session& session() const { return *session_; }
   std::string_view number_text() const { return number_text_; }
   const batch::CostCurve& cost() const { return cost_; }
@@ -63,7 +86,8 @@ class Version {
   // The curve was fed recently. A prediction that refuses work is only trusted then: otherwise one
   // slow run could keep a version from ever running, and so from ever being measured, again.
   bool has_fresh_cost(Nanos now) const;
-  // Every axis but the first is fixed in every input, so all requests may share one lane.
+  // Every axis but the first is fixed in every input as clients see it, so all requests may share
+  // one lane.
   bool has_one_lane() const { return has_one_lane_; }
 
   // Index of an input or output by name, -1 when there is none. O(1) for many, linear for few.
@@ -91,6 +115,10 @@ class Version {
   std::atomic<uint64_t> queued_bytes{0};
   std::atomic<uint64_t> queued_requests{0};
   std::atomic<uint64_t> running_requests{0};
+  // By level and by rank; empty for versions without queue rules.
+  std::vector<LevelLoad> queued_by_level;
+  // Rows that go before a request of `level` that arrived now.
+  uint64_t queued_rows_before(uint32_t level) const;
   // Requests that may share a batch, by the sizes of their non-batch axes. Lanes that are empty are
   // reused for other sizes.
   std::vector<std::unique_ptr<LaneSlot>> lanes;
@@ -98,9 +126,14 @@ class Version {
  private:
   const VersionConfig config_;
   const std::string number_text_;
+  const QueueRules rules_;
+  const std::unique_ptr<const Reshapes> reshapes_;
   const std::shared_ptr<runtime::Session> session_;
+  const runtime::Signature* const signature_;
+  const runtime::Signature* const wire_;
   const std::shared_ptr<Reaper> reaper_;
-  bool has_one_lane_ = true;
+  const bool has_one_lane_;
+  const uint32_t max_request_rows_;
   std::mutex cost_mutex_;
   batch::CostCurve cost_;
   std::atomic<Nanos> cost_observed_at_{0};

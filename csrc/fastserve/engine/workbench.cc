@@ -3,14 +3,6 @@
 #include <algorithm>
 
 namespace fastserve::engine {
-namespace {
-
-bool is_aligned(ByteSpan data, DType dtype) {
-  const size_t size = dtype_size(dtype);
-  return size <= 1 || reinterpret_cast<uintptr_t>(data.data()) % size == 0;
-}
-
-}  // namespace
 
 runtime::Runner& Workbench::prepare(Version& version) {
   if (runner == nullptr) {
@@ -21,6 +13,7 @@ runtime::Runner& Workbench::prepare(Version& version) {
     wanted = std::make_unique<bool[]>(outputs_count);
     outputs.resize(outputs_count);
     scatters.resize(outputs_count);
+    lane.set_ranks(version.queue_rules().ranks());
   }
   return *runner;
 }
@@ -31,7 +24,7 @@ Status Workbench::run(Version& version, const RunningBatch& batch, Timing* timin
   for (size_t i = 0; i < inputs.size(); ++i) {
     const runtime::RunInput& first = batch.members.front()->inputs[i];
     inputs[i].shape = first.shape;
-    if (is_alone && is_aligned(first.data, signature.inputs[i].dtype)) {
+    if (is_alone && is_aligned(first.data, dtype_size(signature.inputs[i].dtype))) {
       inputs[i].data = first.data;
       continue;
     }
@@ -55,6 +48,7 @@ Status Workbench::run(Version& version, const RunningBatch& batch, Timing* timin
   timing->gathered = monotonic_now();
   Status status = runner->run(inputs, {wanted.get(), outputs_count}, outputs);
   timing->computed = monotonic_now();
+  if (status.ok() && version.reshapes() != nullptr) status = version.reshapes()->to_wire(outputs);
   if (!status.ok() || is_alone) return status;
   for (size_t i = 0; i < outputs_count; ++i) {
     if (!outputs[i].present) continue;

@@ -35,6 +35,7 @@ struct Workbench {
   std::vector<Request*> pending;
   uint64_t pending_rows = 0;
   uint64_t pending_bytes = 0;
+  std::vector<uint64_t> pending_at_level;  // requests; sized for versions with queue rules
   // Of a batch that runs on the port's own thread.
   batch::Lane lane;
   RunningBatch batch;

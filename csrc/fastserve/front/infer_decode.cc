@@ -5,6 +5,7 @@
 #include <string>
 
 #include "fastserve/base/quoted.h"
+#include "fastserve/engine/input_check.h"
 #include "fastserve/runtime/signature.h"
 
 namespace fastserve::front {
@@ -40,9 +41,7 @@ Status apply_request_parameters(const InferRequestView& view, InferCall* infer) 
         return wrong_kind(parameter, "a non-negative int64_param, in microseconds");
       }
       constexpr int64_t kLongest = std::numeric_limits<int64_t>::max() / 4 / kMicrosecond;
-      if (parameter.as_int64 == 0 || parameter.as_int64 > kLongest) continue;
-      const Nanos deadline = infer->arrival + parameter.as_int64 * kMicrosecond;
-      if (deadline < infer->deadline) infer->deadline = deadline;
+      if (parameter.as_int64 <= kLongest) infer->asked_timeout = parameter.as_int64 * kMicrosecond;
     } else if (parameter.key == "priority") {
       uint64_t priority = 0;
       if (parameter.kind == Parameter::Kind::kUint64) {
@@ -53,7 +52,7 @@ Status apply_request_parameters(const InferRequestView& view, InferCall* infer) 
         return wrong_kind(parameter, "a uint64_param or a non-negative int64_param");
       }
       constexpr uint64_t kLowest = std::numeric_limits<uint32_t>::max();
-      infer->priority = static_cast<uint32_t>(priority < kLowest ? priority : kLowest);
+      infer->asked_priority = static_cast<uint32_t>(priority < kLowest ? priority : kLowest);
     } else if (parameter.key.starts_with("triton_") &&
                parameter.key != "triton_enable_empty_final_response") {
       return invalid_argument("parameter " + quoted(parameter.key) +
@@ -81,23 +80,8 @@ Status check_tensor_parameters(const InferRequestView& view, const wire::Paramet
   return ok_status();
 }
 
-Status check_shape(const Version& version, const runtime::TensorSpec& spec,
-                   const InputView& input) {
-  bool fits = !input.rank_too_large && input.shape.rank() == spec.shape.rank();
-  for (size_t axis = 0; fits && axis < spec.shape.rank(); ++axis) {
-    fits = input.shape[axis] >= 0 &&
-           (spec.shape[axis] == kDynamic || spec.shape[axis] == input.shape[axis]);
-  }
-  if (fits) return ok_status();
-  const std::string got = input.rank_too_large
-                              ? "more than " + std::to_string(kMaxRank) + " dimensions"
-                              : input.shape.to_string();
-  return invalid_argument("unexpected shape for input " + quoted(input.name) + for_model(version) +
-                          ". Expected " + spec.shape.to_string() + ", got " + got);
-}
-
 Status wrong_input_count(const Version& version, const InferRequestView& view) {
-  const auto& specs = version.signature().inputs;
+  const auto& specs = version.wire().inputs;
   std::string got;
   for (size_t i = 0; i < view.inputs.size() && i < specs.size() + 4; ++i) {
     if (!got.empty()) got += ',';
@@ -118,28 +102,17 @@ Status wrong_input_count(const Version& version, const InferRequestView& view) {
   return invalid_argument(std::move(message));
 }
 
-Status byte_mismatch(const Version& version, const InputView& input, uint64_t expected,
-                     uint64_t got) {
-  return invalid_argument("input byte size mismatch for input " + quoted(input.name) +
-                          for_model(version) + ". Expected " + std::to_string(expected) + ", got " +
-                          std::to_string(got));
-}
-
 // One input's data into infer->inputs[index]. Typed contents are only sized here: *typed_bytes
 // grows by what they need in the arena.
 Status check_data(const Version& version, const InferRequestView& view, const InputView& input,
-                  size_t raw_index, int index, InferCall* infer, size_t* typed_bytes) {
-  const runtime::TensorSpec& spec = version.signature().inputs[static_cast<size_t>(index)];
-  runtime::RunInput& run_input = infer->inputs[static_cast<size_t>(index)];
-  int64_t elements = 0;
-  const auto element_bytes = static_cast<int64_t>(dtype_size(spec.dtype));
-  int64_t bytes = 0;
-  if (!input.shape.element_count(&elements) ||
-      (element_bytes > 0 && !checked_multiply(elements, element_bytes, &bytes))) {
-    return invalid_argument("shape " + input.shape.to_string() + " of input " + quoted(input.name) +
-                            for_model(version) + " has too many elements");
+                  size_t raw_index, size_t index, InferCall* infer, size_t* typed_bytes) {
+  runtime::RunInput& run_input = infer->inputs[index];
+  engine::InputSize size;
+  if (!engine::count(input.shape, input.dtype, &size)) {
+    return engine::too_many_elements(version, index, input.shape);
   }
   run_input.shape = input.shape;
+  if (version.reshapes() != nullptr) version.reshapes()->to_graph(index, &run_input.shape);
   if (infer->is_typed) {
     wire::ContentsKind kind = wire::ContentsKind::kNone;
     int64_t held = 0;
@@ -147,14 +120,15 @@ Status check_data(const Version& version, const InferRequestView& view, const In
     if (Status status = wire::count_contents(view, input, &kind, &held, &raw_bytes); !status.ok()) {
       return status;
     }
-    if (held != elements) {
+    if (held != size.elements) {
       if (held == 0) {
         return invalid_argument("unable to find data for input tensor " + quoted(input.name) +
                                 for_model(version) + " in request");
       }
       return invalid_argument("input " + quoted(input.name) + for_model(version) + " has shape " +
-                              input.shape.to_string() + ", that is " + std::to_string(elements) +
-                              " elements, but its contents hold " + std::to_string(held));
+                              input.shape.to_string() + ", that is " +
+                              std::to_string(size.elements) + " elements, but its contents hold " +
+                              std::to_string(held));
     }
     *typed_bytes += (raw_bytes + kArenaAlign - 1) / kArenaAlign * kArenaAlign;
     // The size is known and the place is not yet; see copy_typed.
@@ -166,13 +140,7 @@ Status check_data(const Version& version, const InferRequestView& view, const In
                             for_model(version) + " in request");
   }
   run_input.data = view.raw_inputs[raw_index];
-  if (spec.dtype == DType::kBytes) {
-    return wire::check_bytes_tensor(run_input.data, elements, input.name);
-  }
-  if (run_input.data.size() != static_cast<uint64_t>(bytes)) {
-    return byte_mismatch(version, input, static_cast<uint64_t>(bytes), run_input.data.size());
-  }
-  return ok_status();
+  return engine::check_raw_data(version, index, size, run_input.data);
 }
 
 Status copy_typed(const Version& version, const InferRequestView& view, size_t typed_bytes,
@@ -203,15 +171,12 @@ Status read_rows(const Version& version, const InferRequestView& view, InferCall
   const int64_t rows = view.inputs.front().shape[0];
   for (const InputView& input : view.inputs) {
     if (input.shape[0] == rows) continue;
-    return invalid_argument(
-        "input " + quoted(input.name) + " batch size does not match other inputs" +
-        for_model(version) + ": got " + std::to_string(input.shape[0]) + " rows, expected " +
-        std::to_string(rows) + " as in input " + quoted(view.inputs.front().name));
+    return engine::unequal_rows(version, input.name, input.shape[0], view.inputs.front().name,
+                                rows);
   }
-  if (rows > std::numeric_limits<uint32_t>::max() ||
-      (config.has_fixed_rows && rows > config.max_rows)) {
+  if (rows > version.max_request_rows()) {
     return invalid_argument(
-        "inference request batch-size must be <= " + std::to_string(config.max_rows) +
+        "inference request batch-size must be <= " + std::to_string(version.max_request_rows()) +
         for_model(version) + ", got " + std::to_string(rows));
   }
   // Rows without data cost a client nothing and the model memory.
@@ -225,7 +190,7 @@ Status read_rows(const Version& version, const InferRequestView& view, InferCall
 }
 
 Status read_inputs(const Version& version, const InferRequestView& view, InferCall* infer) {
-  const auto& specs = version.signature().inputs;
+  const auto& specs = version.wire().inputs;
   if (view.inputs.size() != specs.size()) return wrong_input_count(version, view);
   infer->inputs.assign(specs.size(), {});
   uint64_t seen = 0;
@@ -240,11 +205,12 @@ Status read_inputs(const Version& version, const InferRequestView& view, InferCa
   infer->is_typed = has_contents;
   infer->arena.clear();
   for (const InputView& input : view.inputs) {
-    const int index = version.input_index(input.name);
-    if (index < 0) {
+    const int found = version.input_index(input.name);
+    if (found < 0) {
       return invalid_argument("unexpected inference input " + quoted(input.name) +
                               for_model(version));
     }
+    const auto index = static_cast<size_t>(found);
     // The parser bounds the number of inputs; beyond 64 a duplicate shows as a missing input below.
     if (index < 64) {
       if ((seen >> index & 1) != 0) {
@@ -253,7 +219,7 @@ Status read_inputs(const Version& version, const InferRequestView& view, InferCa
       }
       seen |= uint64_t{1} << index;
     }
-    const runtime::TensorSpec& spec = specs[static_cast<size_t>(index)];
+    const runtime::TensorSpec& spec = specs[index];
     if (input.dtype != spec.dtype) {
       return invalid_argument("inference input " + quoted(input.name) + " data-type is " +
                               quoted(input.datatype) + ", but model '" + version.config().model +
@@ -263,7 +229,12 @@ Status read_inputs(const Version& version, const InferRequestView& view, InferCa
         !status.ok()) {
       return status;
     }
-    if (Status status = check_shape(version, spec, input); !status.ok()) return status;
+    if (input.rank_too_large || !engine::fits(input.shape, spec.shape)) {
+      return engine::wrong_shape(version, index,
+                                 input.rank_too_large
+                                     ? "more than " + std::to_string(kMaxRank) + " dimensions"
+                                     : input.shape.to_string());
+    }
     if (Status status = check_data(version, view, input, raw_index++, index, infer, &typed_bytes);
         !status.ok()) {
       return status;

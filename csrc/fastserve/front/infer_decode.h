@@ -9,11 +9,9 @@
 
 namespace fastserve::front {
 
-// Fills `infer` from infer->message; `infer->arrival` and `infer->deadline` (the call's) are set, a
-// `timeout` parameter (microseconds) may bring the deadline nearer. `scratch` is reused between
-// calls of one thread. On an error infer->version is set when the version was found, so that the
-// failure can be counted for it; ok without a version means that it is loaded on demand first, and
-// nothing but the id was read.
+// Fills `infer` from infer->message. `scratch` is reused between calls of one thread. On an error
+// infer->version is set when the version was found, so that the failure can be counted for it; ok
+// without a version means that it is loaded on demand first, and nothing but the id was read.
 // Errors and their words are Triton's (docs/protocol.md): kInvalidArgument, kNotFound,
 // kUnavailable, kUnimplemented (shared memory, classification).
 Status decode_infer(const engine::ModelSet& models, wire::InferRequestView* scratch,
