@@ -119,6 +119,20 @@ class Version:
     def number(self) -> int: ...
     def warm_up(self, rows: int) -> int:
         """Runs synthesised rows once, teaches the cost curve, returns nanoseconds."""
+    def run(
+        self, inputs: Sequence[tuple[Sequence[int], bytes]]
+    ) -> list[tuple[str, tuple[int, ...], bytes] | None]:
+        """Runs the model once, outside of the queue, and returns every output.
+
+        `inputs`: (shape, raw data) in the order of `self.inputs`; the answer has (datatype, shape,
+        raw data), or None for an optional output that the graph left out. Teaches the cost curve.
+        Raises CoreError, naming the input that does not fit. Thread: any but the event loop's.
+        """
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """As clients see them: in other shapes than the session's where there are reshapes."""
+    @property
+    def outputs(self) -> list[TensorSpec]: ...
     def predict_ns(self, rows: int) -> int: ...
     def stats(self) -> VersionStats: ...
     @property
@@ -157,7 +171,21 @@ class Engine:
         max_queue_rows: int,
         max_queue_bytes: int,
         allow_inline: bool,
-    ) -> Version: ...
+        max_request_rows: int = 0,
+        priority_levels: int = 0,
+        default_priority: int = 0,
+        queue_policies: Sequence[tuple[int, bool, bool, int]] = (),
+        reshapes: Sequence[tuple[bool, str, Sequence[int], Sequence[int]]] = (),
+    ) -> Version:
+        """The version, not served yet. Raises CoreError when its queue or shapes make no sense.
+
+        `max_request_rows`: larger requests are refused (0: no bound of its own). `priority_levels`:
+        how many a request may choose from, 1 being the most urgent (0: none), `default_priority`
+        the level of those that choose none. `queue_policies`: (timeout in ns or 0, whether what
+        waited longer is delayed and not refused, whether a client may shorten it, most waiting
+        requests or 0), the default one, then one for each level. `reshapes`: (is input, name, shape
+        that clients see, shape that the graph has), without the rows axis where there is one.
+        """
     def publish(
         self,
         model: str,

@@ -119,6 +119,20 @@ cdef extern from "fastserve/engine/stats.h" namespace "fastserve::engine" nogil:
         uint64_t queue_rows
         uint64_t in_flight
 
+cdef extern from "fastserve/engine/queue_policy.h" namespace "fastserve::engine" nogil:
+    cdef cppclass CQueuePolicy "fastserve::engine::QueuePolicy":
+        int64_t timeout
+        cbool is_delay
+        cbool allow_timeout_override
+        uint64_t max_requests
+
+cdef extern from "fastserve/engine/reshape.h" namespace "fastserve::engine" nogil:
+    cdef cppclass CTensorReshape "fastserve::engine::TensorReshape":
+        cbool is_input
+        string name
+        CShape wire
+        CShape graph
+
 cdef extern from "fastserve/engine/version.h" namespace "fastserve::engine" nogil:
     cdef cppclass CVersionConfig "fastserve::engine::VersionConfig":
         string model
@@ -132,6 +146,11 @@ cdef extern from "fastserve/engine/version.h" namespace "fastserve::engine" nogi
         uint64_t max_queue_rows
         uint64_t max_queue_bytes
         cbool allow_inline
+        uint32_t max_request_rows
+        uint32_t priority_levels
+        uint32_t default_priority
+        vector[CQueuePolicy] queue_policies
+        vector[CTensorReshape] reshapes
 
     cdef cppclass CCostCurve "fastserve::batch::CostCurve":
         int64_t predict(uint32_t rows)
@@ -139,6 +158,7 @@ cdef extern from "fastserve/engine/version.h" namespace "fastserve::engine" nogi
     cdef cppclass CVersion "fastserve::engine::Version":
         const CVersionConfig& config()
         const CCostCurve& cost()
+        const CSignature& wire()
         CStatsSnapshot stats_snapshot()
         int64_t references()
         int64_t last_inference()
@@ -184,7 +204,7 @@ cdef extern from "fastserve/engine/engine.h" namespace "fastserve::engine" nogil
 
     cdef cppclass CEngine "fastserve::engine::Engine":
         CEngine(const CEngineOptions&)
-        CVersionHandle make_version(CVersionConfig, shared_ptr[CSession])
+        CResult[CVersionHandle] make_version(CVersionConfig, shared_ptr[CSession])
         void publish(shared_ptr[const CModelSet])
         shared_ptr[const CModelSet] models()
         CWanted& wanted()
@@ -192,6 +212,20 @@ cdef extern from "fastserve/engine/engine.h" namespace "fastserve::engine" nogil
         size_t dying_versions()
         uint64_t total_queued_bytes()
         CResult[int64_t] warm_up(CVersion&, uint32_t rows)
+
+cdef extern from "fastserve/engine/direct_run.h" namespace "fastserve::engine" nogil:
+    cdef cppclass CRunInput "fastserve::runtime::RunInput":
+        CByteSpan data
+        CShape shape
+
+    cdef cppclass COwnedTensor "fastserve::engine::OwnedTensor":
+        cbool present
+        CDType dtype
+        CShape shape
+        CBuffer data
+
+    CResult[vector[COwnedTensor]] run_directly "fastserve::engine::run_directly"(
+        CVersion& version, const vector[CRunInput]& inputs)
 
 cdef extern from "fastserve/front/raw_port.h" namespace "fastserve::front" nogil:
     cdef cppclass CRawAnswer "fastserve::front::RawAnswer":

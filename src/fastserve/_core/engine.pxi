@@ -73,14 +73,31 @@ cdef CByteSpan span_of(bytes data):
     return as_bytes(CStringView(<const char*>data, <size_t>len(data)))
 
 
-cdef object spec_of(c.CTensorSpec spec):
+cdef str datatype_of(c.CDType dtype):
+    view = c.dtype_name(dtype)
+    return view.data()[:view.size()].decode("ascii")
+
+
+cdef tuple dims_of(const c.CShape& shape):
     cdef size_t axis
-    view = c.dtype_name(spec.dtype)
-    shape = []
-    for axis in range(spec.shape.rank()):
-        shape.append(spec.shape.data()[axis])
+    return tuple([shape.data()[axis] for axis in range(shape.rank())])
+
+
+# `what` has the shape, for the message when no shape can be so long.
+cdef c.CShape shape_of(object dims, str what) except *:
+    cdef c.CShape shape
+    if len(dims) > wire.kMaxRank:
+        raise CoreError(
+            3, f"{what} has {len(dims)} dimensions, at most {wire.kMaxRank} are supported"
+        )
+    for dim in dims:
+        shape.push_back(dim)
+    return shape
+
+
+cdef object spec_of(c.CTensorSpec spec):
     return TensorSpec(
-        text_of(spec.name), view.data()[:view.size()].decode("ascii"), tuple(shape),
+        text_of(spec.name), datatype_of(spec.dtype), dims_of(spec.shape),
         tuple([text_of(symbol) for symbol in spec.symbols]),
     )
 
@@ -279,6 +296,47 @@ cdef class Version:
         finally:
             del ran
 
+    def run(self, inputs):
+        cdef vector[c.CRunInput] run_inputs
+        cdef c.CRunInput run_input
+        cdef c.CResult[vector[c.COwnedTensor]]* ran
+        cdef size_t i
+        cdef const c.COwnedTensor* output
+        cdef list kept = []  # the bytes that the run reads
+        self.engine.running()
+        for i, (shape, data) in enumerate(inputs):
+            run_input.shape = shape_of(shape, f"input {i}")
+            run_input.data = span_of(data)
+            kept.append(data)
+            run_inputs.push_back(run_input)
+        with nogil:
+            ran = new c.CResult[vector[c.COwnedTensor]](
+                c.run_directly(self.handle.get()[0], run_inputs))
+        try:
+            if not ran.ok():
+                raise_status(ran.status())
+            answer = []
+            for i in range(ran.value().size()):
+                output = &ran.value()[i]
+                if not output.present:
+                    answer.append(None)
+                    continue
+                answer.append((
+                    datatype_of(output.dtype), dims_of(output.shape),
+                    (<const char*>output.data.data())[:output.data.size()],
+                ))
+            return answer
+        finally:
+            del ran
+
+    @property
+    def inputs(self):
+        return specs_of(self.handle.get().wire().inputs)
+
+    @property
+    def outputs(self):
+        return specs_of(self.handle.get().wire().outputs)
+
     def predict_ns(self, uint32_t rows):
         return self.handle.get().cost().predict(rows)
 
@@ -327,8 +385,14 @@ cdef class Engine:
     def make_version(self, Session session not None, *, str model not None, int64_t number,
                      bint is_batching, bint has_rows_axis, uint32_t max_rows, bint has_fixed_rows,
                      int64_t max_delay_ns, uint32_t weight, uint64_t max_queue_rows,
-                     uint64_t max_queue_bytes, bint allow_inline):
+                     uint64_t max_queue_bytes, bint allow_inline, uint32_t max_request_rows=0,
+                     uint32_t priority_levels=0, uint32_t default_priority=0, queue_policies=(),
+                     reshapes=()):
         cdef c.CVersionConfig config
+        cdef c.CQueuePolicy policy
+        cdef c.CTensorReshape reshape
+        cdef c.CResult[c.CVersionHandle]* made
+        cdef c.CEngine* engine = self.running()
         config.model = model.encode()
         config.number = number
         config.is_batching = is_batching
@@ -340,9 +404,32 @@ cdef class Engine:
         config.max_queue_rows = max_queue_rows
         config.max_queue_bytes = max_queue_bytes
         config.allow_inline = allow_inline
+        config.max_request_rows = max_request_rows
+        config.priority_levels = priority_levels
+        config.default_priority = default_priority
+        for timeout_ns, is_delay, allow_timeout_override, max_requests in queue_policies:
+            policy.timeout = timeout_ns
+            policy.is_delay = is_delay
+            policy.allow_timeout_override = allow_timeout_override
+            policy.max_requests = max_requests
+            config.queue_policies.push_back(policy)
+        for is_input, name, wire_shape, graph_shape in reshapes:
+            what = f"the reshape of {'input' if is_input else 'output'} '{name}'"
+            reshape.is_input = is_input
+            reshape.name = name.encode()
+            reshape.wire = shape_of(wire_shape, what)
+            reshape.graph = shape_of(graph_shape, what)
+            config.reshapes.push_back(reshape)
         cdef Version version = Version.__new__(Version)
         version.engine = self
-        version.handle = self.running().make_version(config, session.handle)
+        with nogil:
+            made = new c.CResult[c.CVersionHandle](engine.make_version(config, session.handle))
+        try:
+            if not made.ok():
+                raise_status(made.status())
+            version.handle = made.value()
+        finally:
+            del made
         return version
 
     def publish(self, str model not None, ready, int64_t serving, unavailable, labels):
