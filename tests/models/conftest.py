@@ -52,7 +52,7 @@ def source():
 def until():
     """A function that waits for a condition about another process, which sends no event."""
 
-    def wait(condition, seconds=60):
+    def wait(condition, seconds=100):
         deadline = time.monotonic() + seconds
         pause = threading.Event()
         while not (result := condition()):

@@ -13,14 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fastserve.config import ModelConfig
 from fastserve.errors import FastserveError, InvalidTensor, ServerDraining, VersionFailed
 from fastserve.models.checker import Checker, CheckLimits
-from fastserve.models.loader import session_options
 from fastserve.models.pinned import pin_memory
 
-OPTIONS = session_options(ModelConfig())
-WAIT_SECONDS = 60
+OPTIONS = {"allow_spinning": False, "optimization_level": 99}
+WAIT_SECONDS = 100
+# For a check that a test ends itself: children are nice, and a busy machine starves them.
+PATIENT = CheckLimits(seconds=600)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_check_says_when_a_model_takes_too_long(checker, endless_model):
 def test_check_says_how_it_was_killed(checker, child_of, endless_model, number, expected):
     server = checker.pid
     with ThreadPoolExecutor(1) as pool:
-        check = pool.submit(checker.check, pinned(endless_model), OPTIONS)
+        check = pool.submit(checker.check, pinned(endless_model), OPTIONS, PATIENT)
         os.kill(child_of(server), number)
         with pytest.raises(VersionFailed, match=expected):
             check.result(WAIT_SECONDS)
@@ -135,7 +135,7 @@ def test_check_says_how_it_was_killed(checker, child_of, endless_model, number, 
 
 def test_check_works_for_others_while_one_hangs(checker, child_of, mlp, endless_model):
     with ThreadPoolExecutor(9) as pool:
-        hanging = pool.submit(checker.check, pinned(endless_model), OPTIONS)
+        hanging = pool.submit(checker.check, pinned(endless_model), OPTIONS, PATIENT)
         child = child_of(checker.pid)
         reports = list(pool.map(lambda _: checker.check(pinned(mlp), OPTIONS), range(8)))
         assert all(report.are_rows_independent for report in reports)
@@ -158,7 +158,7 @@ def test_check_gives_up_when_its_process_dies_twice(
 ):
     with Checker(library_path) as checker, ThreadPoolExecutor(1) as pool:
         checker.check(pinned(mlp), OPTIONS)
-        check = pool.submit(checker.check, pinned(endless_model), OPTIONS)
+        check = pool.submit(checker.check, pinned(endless_model), OPTIONS, PATIENT)
         first = checker.pid
         handles = [os.pidfd_open(child_of(first))]
         os.kill(first, signal.SIGKILL)
@@ -176,7 +176,7 @@ def test_check_ends_with_the_checker(library_path, child_of, mlp, endless_model)
     checker = Checker(library_path)
     checker.check(pinned(mlp), OPTIONS)
     with ThreadPoolExecutor(1) as pool:
-        check = pool.submit(checker.check, pinned(endless_model), OPTIONS)
+        check = pool.submit(checker.check, pinned(endless_model), OPTIONS, PATIENT)
         handle = os.pidfd_open(child_of(checker.pid))
         checker.close()
         with pytest.raises(ServerDraining, match="the server is stopping"):
@@ -227,7 +227,7 @@ def test_check_has_only_its_own_files_open_and_its_limits_set(
     checker, until, child_of, endless_model
 ):
     with ThreadPoolExecutor(1) as pool:
-        check = pool.submit(checker.check, pinned(endless_model), OPTIONS)
+        check = pool.submit(checker.check, pinned(endless_model), OPTIONS, PATIENT)
         child = psutil.Process(child_of(checker.pid))
         # In the end standard input, output and error, and the pipe for its report.
         until(lambda: child.nice() == 19 and open_files(child.pid) == 4)
