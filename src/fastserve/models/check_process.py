@@ -62,9 +62,6 @@ def main() -> None:
     # service manager that stops all at once, must not end a check that it still waits for.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # With autogroups a session's share of the CPU does not depend on the niceness inside it.
-    with contextlib.suppress(OSError):
-        Path("/proc/self/autogroup").write_text("19", encoding="ascii")
     ctypes.CDLL(path, mode=os.RTLD_NOW | os.RTLD_LOCAL)
     library = _open_warm(path) if _stays_single(path) else None
     gc.freeze()

@@ -184,8 +184,10 @@ class _Process:
     def __init__(self, python: str, library_path: Path) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._is_ready = False
-        # Its own session: a terminal's Ctrl-C is not for it. It has no parent-death signal, which
-        # would be about the thread that starts it; the socket closes when the server is gone.
+        # A process group of its own, which a terminal's Ctrl-C is not for, in the server's session:
+        # with the kernel's autogroups another session's niceness would not count against ours. No
+        # parent-death signal, which would be about the thread that starts it; the socket closes
+        # when the server is gone.
         self._said = os.memfd_create("fastserve-check-stderr")
         try:
             self._process = subprocess.Popen(
@@ -198,7 +200,7 @@ class _Process:
                 stdout=subprocess.DEVNULL,
                 stderr=self._said,
                 pass_fds=(theirs.fileno(),),
-                start_new_session=True,
+                process_group=0,
                 cwd="/",
                 # Each thread's own arena would take 128 MiB of addresses, which are limited.
                 env=os.environ | {"MALLOC_ARENA_MAX": "2"},
