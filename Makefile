@@ -24,7 +24,7 @@ BUILD_REQUIRES = $(shell $(PYTHON) -c 'import tomllib; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help build build-dev demo test lint lint-python lint-types lint-cython lint-cpp lint-words \
-        lint-proto format tidy bench fuzz clean
+        lint-proto format tidy bench soak fuzz clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -123,6 +123,11 @@ tidy: build-dev  ## clang-tidy over the core (minutes)
 bench: build-dev  ## The table of speed and memory, each figure beside its partner
 	$(call apt,$(APT_BENCH))
 	@$(PY) bench/run.py $(ARGS)
+
+soak: build-dev  ## Lifecycle at full scale: 1,000 swaps, reloads, models; races (an hour or so)
+	$(call apt,$(APT_BENCH))
+	@$(PY) bench/lifecycle.py --scale 1 $(ARGS)
+	@FASTSERVE_SOAK=1 $(PY) -m pytest tests/models tests/durable tests/observe -q
 
 fuzz: build-dev  ## Fuzz every target for SECONDS (default 300) each
 	@FASTSERVE_FUZZ_SECONDS=$(or $(SECONDS),300) $(PY) -m pytest tests/cpp -k fuzz $(ARGS)

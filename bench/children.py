@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SERVER_CORE = "0"
 CLIENT_CORE = "1"
-READY_SECONDS = 30.0
+READY_SECONDS = 300.0  # with a thousand models
 STOP_SECONDS = 30.0
 
 

@@ -139,7 +139,8 @@ class DemoModels:
 
     @property
     def names(self):
-        return sorted(path.name for path in self.repository.iterdir())
+        folders = (path.name for path in self.repository.iterdir())
+        return sorted(name for name in folders if not name.startswith("."))
 
     def held_out(self, model):
         with np.load(self.folder / "held_out" / f"{model}.npz") as columns:

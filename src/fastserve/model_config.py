@@ -118,8 +118,8 @@ class LoadConfig(_Group, frozen=True):
     """`[load]`: what a new version must stand before it answers."""
 
     allow_signature_change: bool = False
-    check_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 60.0
-    # 0: chosen from the file's size.
+    # None and 0: as the server's settings say.
+    check_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] | None = None
     check_memory_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,15 +21,24 @@ from fastserve import __version__
 from fastserve._core import core
 from fastserve.config import Address, check_settings
 from fastserve.errors import FastserveError, InvalidConfig
-from fastserve.models.catalog import Catalog, State, VersionRecord
-from fastserve.models.loader import LoadedVersion, Loader, find_runtime_library, open_library
+from fastserve.figures import Figures
+from fastserve.hosting import Hosting
+from fastserve.models.checker import Checker
+from fastserve.models.loader import find_runtime_library, open_library
 from fastserve.models.readiness import Readiness
-from fastserve.models.repository import scan_repository
 from fastserve.models.threads import ThreadPlan, plan_threads, read_cpu_budget
 from fastserve.observe.logs import configure_logs, get_logger
+from fastserve.rpc.audit import AuditServicer
+from fastserve.rpc.control import ControlServicer
+from fastserve.rpc.inference import InferenceServicer
+from fastserve.rpc.method_table import Method
+from fastserve.rpc.operations import Operations
+from fastserve.rpc.repository import RepositoryServicer
 from fastserve.rpc.settings import SettingsServicer
 from fastserve.rpc.transport import Served, Transport, open_transport
+from fastserve.rpc.upload import Upload
 from fastserve.settings import SourcedSettings
+from fastserve.state_folder import open_state_folder
 from fastserve.tokens import Token, read_tokens
 
 if TYPE_CHECKING:
@@ -97,17 +106,21 @@ class Server:
             max_total_queue_bytes=limits.max_total_queue_bytes,
             inline_budget_ns=self._threads.inline_budget_us * 1000,
         )
-        scan = scan_repository(settings.repository)
-        for place, problem in scan.problems:
-            _log.warning("not served", place=place, reason=problem)
-        if not scan.models:
-            _log.warning(
-                "nothing to serve",
-                repository=str(settings.repository),
-                expected="<model>/<version>/model.onnx, for example digits/1/model.onnx",
-            )
-        self._catalog = Catalog(scan, self._engine)
-        self._readiness = Readiness(self._catalog)
+        library = find_runtime_library()
+        # Begins to start its process, which takes as long as opening the library here.
+        checker = Checker(library) if settings.lifecycle.check else None
+        self._library = open_library(library)
+        self._state = open_state_folder(settings)
+        self._hosting = Hosting(
+            settings,
+            self._engine,
+            library=self._library,
+            checker=checker,
+            state=self._state,
+            threads=self._threads.cpus,
+        )
+        self._readiness = Readiness(self._hosting.catalog)
+        self._figures = Figures(self._engine, self._hosting, self._readiness, self._state)
         self._transport: Transport | None = None
         self._side_port: SidePort | None = None
         self._page: MetricsPage | None = None
@@ -115,19 +128,15 @@ class Server:
     async def serve(self) -> int:
         """Until a signal; the exit code."""
         stop = _signals()
-        library = open_library(find_runtime_library())
-        loader = Loader(self._engine, library, self._settings.repository, self._settings.limits)
-        loading = asyncio.create_task(
-            self._catalog.load_newest(loader, self._threads.cpus, _log_loaded), name="load"
-        )
-        control = tuple(SettingsServicer(self._entries).methods())
+        loading = asyncio.create_task(self._hosting.start(), name="load")
         try:
             self._transport = open_transport(
                 self._settings,
-                Served(self._engine, self._catalog, self._readiness, control),
+                Served(self._engine, self._readiness, tuple(self._methods())),
                 io_threads=self._threads.io_threads,
                 tokens=self._tokens,
             )
+            self._figures.transport = self._transport
             grpc = await self._transport.start()
             bound = _bind(self._settings.listen.http)
             # Small models are served before the HTTP server's import takes the interpreter; large
@@ -138,7 +147,7 @@ class Server:
             await asyncio.wait({loading, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not stopping.done():
                 await loading
-                self._log_ready(grpc, http, library.version)
+                self._log_ready(grpc, http)
             name = await stopping
             return await self._drain(name, stop)
         finally:
@@ -146,6 +155,26 @@ class Server:
             loading.cancel()
             await asyncio.wait({loading})
             await self._stop()
+
+    def _methods(self) -> Iterator[Method]:
+        """All but health, reflection and the inferences themselves."""
+        hosting = self._hosting
+        operations = Operations(
+            hosting.catalog, hosting.lifecycle, hosting.drain, hosting.choices, self._state
+        )
+        upload = Upload(
+            self._settings.repository,
+            hosting.pool,
+            max_bytes=self._settings.limits.max_model_bytes,
+        )
+        yield from InferenceServicer(hosting.catalog, self._readiness, hosting.on_demand).methods()
+        yield from RepositoryServicer(
+            hosting.catalog, operations, is_following=hosting.is_following
+        ).methods()
+        yield from ControlServicer(hosting.catalog, operations, hosting.inspector, upload).methods()
+        if self._state.audit is not None:
+            yield from AuditServicer(self._state.audit, self._readiness).methods()
+        yield from SettingsServicer(self._entries).methods()
 
     def _start_side_port(self, bound: socket.socket | None) -> Address | None:
         """Answers the connections that `bound` got since it was bound, and those to come."""
@@ -164,10 +193,10 @@ class Server:
         if self._page is None:
             from fastserve.observe.metrics import MetricsPage  # noqa: PLC0415 - slow to import
 
-            self._page = MetricsPage(self, __version__)
+            self._page = MetricsPage(self._figures, __version__)
         return self._page
 
-    def _log_ready(self, grpc: list[Address], http: Address | None, runtime_version: str) -> None:
+    def _log_ready(self, grpc: list[Address], http: Address | None) -> None:
         plan: ThreadPlan = self._threads
         _log.info(
             "ready",
@@ -176,9 +205,9 @@ class Server:
             http=None if http is None else str(http),
             transport=self._settings.listen.transport,
             version=__version__,
-            onnxruntime=runtime_version,
-            models=len(self._catalog.ready_versions),
-            not_ready=self._catalog.unready(),
+            onnxruntime=self._library.version,
+            models=len(self._hosting.catalog.ready_versions),
+            not_ready=self._hosting.catalog.unready(),
             io_threads=plan.io_threads,
             executors=plan.executors,
             cpus=plan.reason,
@@ -207,56 +236,9 @@ class Server:
             await self._side_port.stop()
         if self._transport is not None:
             await self._transport.stop()
+        await self._hosting.stop()
+        self._state.close()
         self._engine.close()
-
-    # What the metrics page asks (fastserve.observe.metrics.ServerFigures).
-
-    def versions(self) -> Iterable[LoadedVersion]:
-        return self._catalog.ready_versions
-
-    def states(self) -> Iterable[tuple[str, str, bool]]:
-        return [
-            (record.model, str(record.number), record.state is State.READY)
-            for model in self._catalog.models
-            for record in model.versions.values()
-            if record.state is not State.UNLOADED
-        ]
-
-    def gauges(self) -> Mapping[str, tuple[str, float]]:
-        transport = self._transport
-        calls = 0 if transport is None else transport.open_calls
-        connections = 0 if transport is None else transport.open_connections
-        return {
-            "fastserve_ready": ("1 when ready for traffic", float(self._readiness.is_ready())),
-            "fastserve_open_calls": ("gRPC calls in flight", calls),
-            "fastserve_open_connections": ("gRPC connections (native transport)", connections),
-            "fastserve_backlog_seconds": (
-                "Predicted time to run what is queued",
-                self._engine.backlog_ns / 1e9,
-            ),
-            "fastserve_queue_bytes": (
-                "Bytes queued over all models",
-                self._engine.total_queued_bytes,
-            ),
-        }
-
-
-def _log_loaded(record: VersionRecord) -> None:
-    loaded = record.loaded
-    if loaded is None:
-        _log.error("load failed", model=record.model, version=record.number, reason=record.reason)
-        return
-    _log.info(
-        "loaded",
-        model=record.model,
-        version=record.number,
-        batching=loaded.batching.reason,
-        max_rows=loaded.max_rows,
-        max_rows_reason=loaded.rows.reason,
-        warmup_problem=loaded.warmup_problem or None,
-        milliseconds=round(loaded.load_seconds * 1000, 1),
-        file_bytes=loaded.file_bytes,
-    )
 
 
 def _signals() -> "asyncio.Queue[str]":

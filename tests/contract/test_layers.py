@@ -27,9 +27,12 @@ PYTHON_RANKS = {
     "observe": 3,
     "rpc": 4,
     "http": 4,
-    "server": 5,
-    "cli": 6,
-    "__main__": 7,
+    "state_folder": 5,
+    "hosting": 6,
+    "figures": 7,
+    "server": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 # The client is installed for itself: nothing of the server comes with it.
 CLIENT_MAY_IMPORT = {"client", "errors", "_proto"}

@@ -8,7 +8,6 @@ from fastserve._core import core
 from fastserve.config import Address, ListenSettings, Settings
 from fastserve.models.catalog import Catalog
 from fastserve.models.readiness import Readiness
-from fastserve.models.repository import scan_repository
 from fastserve.observe.audit import AuditEvent, AuditLog
 from fastserve.rpc.audit import AuditServicer
 from fastserve.rpc.transport import Served, open_transport
@@ -66,11 +65,10 @@ class AuditServer:
             max_total_queue_bytes=1, inline_budget_ns=0,
         )  # fmt: skip
         try:
-            catalog = Catalog(scan_repository(self._repository), engine)
-            self._readiness = Readiness(catalog)
+            self._readiness = Readiness(Catalog(engine))
             self.log = AuditLog.open(self.folder, **self._options)
             control = tuple(AuditServicer(self.log, self._readiness).methods())
-            served = Served(engine, catalog, self._readiness, control)
+            served = Served(engine, self._readiness, control)
             self._transport = open_transport(self._settings, served, io_threads=1, tokens=())
             (bound,) = await self._transport.start()
             self.address = str(bound)

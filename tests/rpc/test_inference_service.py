@@ -39,7 +39,10 @@ def test_server_is_live_and_not_ready_while_a_model_failed(stub):
 def test_server_metadata_announces_only_what_is_done(stub):
     metadata = stub.ServerMetadata(pb.ServerMetadataRequest())
     assert (metadata.name, metadata.version) == ("fastserve", __version__)
-    assert list(metadata.extensions) == ["binary_tensor_data", "model_configuration", "statistics"]
+    assert list(metadata.extensions) == [
+        *("binary_tensor_data", "model_configuration", "model_repository"),
+        *("schedule_policy", "statistics"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,7 @@ def test_repository_index_tells_every_version_and_why_it_is_not_ready(stub):
     assert found["affine", "1"][0] == "UNAVAILABLE"
     assert found["broken", "1"][0] == "UNAVAILABLE"
     assert found["broken", "1"][1]
-    assert found["hollow", "1"] == ("UNAVAILABLE", "has no model.onnx")
+    assert found["hollow", "1"] == ("UNAVAILABLE", "hollow/1/model.onnx: is missing")
 
 
 def test_repository_index_keeps_to_ready_versions_when_asked(stub):
@@ -113,7 +116,7 @@ def test_repository_index_refuses_a_repository_name(stub):
 @pytest.mark.parametrize(
     "rpc",
     [
-        *("RepositoryModelLoad", "RepositoryModelUnload", "TraceSetting", "LogSettings"),
+        *("TraceSetting", "LogSettings"),
         *("SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister"),
         *("CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister"),
     ],

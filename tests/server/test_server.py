@@ -71,9 +71,13 @@ def events(server, name):
     return [record for record in server.logs if record["event"] == name]
 
 
+def moves(server, state):
+    return [record for record in events(server, "version state") if record["state"] == state]
+
+
 def test_start_says_what_is_served_and_why(start_server, repository, transport):
     server = start_server(repository, "--transport", transport)
-    (loaded,) = events(server, "loaded")
+    (loaded,) = moves(server, "READY")
     assert (loaded["model"], loaded["version"]) == ("same", 1)
     assert loaded["batching"].startswith("on: rows are independent")
     (ready,) = events(server, "ready")
@@ -86,7 +90,7 @@ def test_start_goes_on_without_a_model_that_fails(start_server, repository, tran
     broken.mkdir(parents=True)
     (broken / "model.onnx").write_bytes(identity()[:-20])
     server = start_server(repository, "--transport", transport)
-    (failed,) = events(server, "load failed")
+    (failed,) = moves(server, "FAILED")
     assert failed["model"] == "broken"
     assert failed["reason"]
     assert infer(server, request())[0].model_version == "1"
@@ -105,18 +109,22 @@ def test_start_goes_on_without_a_model_that_fails(start_server, repository, tran
 def test_start_names_what_is_wrong_in_model_toml(start_server, repository, settings, expected):
     (repository / "same" / "model.toml").write_text(settings)
     server = start_server(repository)
-    (failed,) = events(server, "load failed")
-    assert expected in failed["reason"]
+    assert server.wait_for("change", 30)["outcome"] == "failed"
+    assert expected in get(server, "/readyz")[1]
 
 
-def test_start_refuses_external_data_and_names_the_tensor(start_server, repository):
+def test_external_data_is_served_from_the_versions_folder_and_refused_from_elsewhere(
+    start_server, repository
+):
     model = helper.make_model(
         helper.make_graph(
             [helper.make_node("Add", ["x", "w"], ["y"])],
             "g",
             [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2])],
             [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 2])],
-        )
+        ),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
     )
     weight = model.graph.initializer.add(name="w", dims=[2], data_type=TensorProto.FLOAT)
     weight.data_location = TensorProto.EXTERNAL
@@ -124,8 +132,13 @@ def test_start_refuses_external_data_and_names_the_tensor(start_server, reposito
     (repository / "same" / "1" / "w.bin").write_bytes(bytes(8))
     (repository / "same" / "1" / "model.onnx").write_bytes(model.SerializeToString())
     server = start_server(repository)
-    (failed,) = events(server, "load failed")
-    assert "tensor 'w' keeps its data in another file" in failed["reason"]
+    assert infer(server, request())[0].model_version == "1"
+    server.stop()
+    (repository / "w.bin").write_bytes(bytes(8))
+    weight.external_data[0].value = "../../w.bin"
+    (repository / "same" / "1" / "model.onnx").write_bytes(model.SerializeToString())
+    (failed,) = moves(start_server(repository), "FAILED")
+    assert "tensor 'w'" in failed["reason"]
 
 
 def test_empty_repository_is_served_and_ready(start_server, tmp_path, transport):

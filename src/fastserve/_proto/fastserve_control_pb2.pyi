@@ -213,16 +213,18 @@ class PushModelResponse(_message.Message):
     def __init__(self, version: _Optional[int] = ..., digest: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class LoadModelRequest(_message.Message):
-    __slots__ = ("model", "version", "label", "allow_signature_change")
+    __slots__ = ("model", "version", "label", "allow_signature_change", "standby")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LABEL_FIELD_NUMBER: _ClassVar[int]
     ALLOW_SIGNATURE_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    STANDBY_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     label: str
     allow_signature_change: bool
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., allow_signature_change: bool = ...) -> None: ...
+    standby: bool
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., label: _Optional[str] = ..., allow_signature_change: bool = ..., standby: bool = ...) -> None: ...
 
 class ReloadModelRequest(_message.Message):
     __slots__ = ("model", "allow_signature_change")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fastserve.client import Client, ControlClient
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:8001"
+_CALL_SECONDS: Final = 30.0
+_LOAD_SECONDS: Final = 600.0
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _OPTIONS = (
@@ -32,13 +34,6 @@ _OPTIONS = (
     click.option("--tls-cert", type=_FILE, help="Show this certificate to the server, PEM."),
     click.option("--tls-key", type=_FILE, help="The key of --tls-cert, PEM."),
     click.option("--tls-server-name", default="", help="Expect this name in the certificate."),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        default=30.0,
-        show_default=True,
-        help="Seconds that each call may take.",
-    ),
 )
 
 
@@ -101,11 +96,25 @@ class Endpoint(NamedTuple):
         raise click.UsageError(f"token file {str(self.token_file)!r} holds no token")
 
 
-def endpoint_options(function: Callable[..., Any]) -> Callable[..., Any]:
+def endpoint_options(
+    function: Callable[..., Any], timeout: float = _CALL_SECONDS
+) -> Callable[..., Any]:
     """Adds the options; the command takes them as `**options` and calls `take_endpoint`."""
+    function = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=timeout,
+        show_default=True,
+        help="Seconds that each call may take.",
+    )(function)
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
+
+
+def load_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`endpoint_options` for calls that wait for a model to load."""
+    return endpoint_options(function, _LOAD_SECONDS)
 
 
 def take_endpoint(options: dict[str, Any]) -> Endpoint:

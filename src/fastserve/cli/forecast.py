@@ -9,8 +9,15 @@ import msgspec
 from fastserve._core import core
 from fastserve.config import LimitSettings
 from fastserve.errors import FastserveError
-from fastserve.models.loader import LoadedVersion, Loader, find_runtime_library, open_library
-from fastserve.models.repository import FoundModel, scan_repository
+from fastserve.models.checker import CheckLimits
+from fastserve.models.loader import (
+    LoadedVersion,
+    Loader,
+    LoadJob,
+    find_runtime_library,
+    open_library,
+)
+from fastserve.models.repository import FoundModel, Repository
 from fastserve.models.threads import ThreadPlan, plan_threads, read_cpu_budget
 from fastserve.models.warmup import Cost
 
@@ -52,7 +59,8 @@ def make_forecast(repository: Path | None, *, io_threads: int, executors: int) -
     threads = plan_threads(read_cpu_budget(), io_threads=io_threads, executors=executors)
     if repository is None:
         return Forecast(threads, (), ())
-    scan = scan_repository(repository)
+    source = Repository(repository)
+    scan = source.scan()
     limits = LimitSettings()
     library = open_library(find_runtime_library())
     engine = core.Engine(
@@ -64,20 +72,36 @@ def make_forecast(repository: Path | None, *, io_threads: int, executors: int) -
         inline_budget_ns=threads.inline_budget_us * 1000,
     )
     try:
-        loader = Loader(engine, library, repository, limits)
+        # In this process: what is measured is what a server would need.
+        loader = Loader(
+            engine,
+            library,
+            root=repository,
+            limits=limits,
+            checker=None,
+            check_limits=CheckLimits(),
+        )
         kept: list[LoadedVersion] = []  # as a server keeps them: memory is not used twice
-        models = tuple(_forecast(loader, model, kept) for model in scan.models)
+        models = tuple(_forecast(source, loader, model, kept) for model in scan.models)
     finally:
         engine.close()
     return Forecast(threads, models, scan.problems)
 
 
-def _forecast(loader: Loader, model: FoundModel, kept: list[LoadedVersion]) -> ModelForecast:
+def _forecast(
+    source: Repository, loader: Loader, model: FoundModel, kept: list[LoadedVersion]
+) -> ModelForecast:
     if model.newest is None:
         return ModelForecast(name=model.name, problem=model.problem)
     before = _resident_bytes()
     try:
-        loaded = loader.load(model, model.newest)
+        job = LoadJob(
+            model=model.name,
+            number=model.newest.number,
+            settings=source.read_settings(model),
+            folder=model.newest.path,
+        )
+        loaded = loader.load(job, lambda _state: None, lambda _bytes: None)
     except FastserveError as error:
         return ModelForecast(name=model.name, version=model.newest.number, problem=error.message)
     kept.append(loaded)

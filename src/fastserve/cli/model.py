@@ -1,42 +1,68 @@
 """`fastserve model`: what a server holds."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from fastserve.cli.command import Command
 from fastserve.cli.completion import complete_model
 from fastserve.cli.endpoint import endpoint_options, take_endpoint
-from fastserve.cli.screen import print_json, print_table, printable
+from fastserve.cli.model_change import check, label, load, push, reload, unload, wait
+from fastserve.cli.model_lineage import show_known
+from fastserve.cli.screen import print_json, print_table, printable, shape_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
-    from fastserve.client import TensorMetadata
+    from fastserve.cli.endpoint import Endpoint
+    from fastserve.client import ControlClient, TensorMetadata
+
+T = TypeVar("T")
 
 
 @click.group()
 def model() -> None:
-    """Ask a server about its models."""
+    """Ask a server about its models, and change them."""
+
+
+for _verb in (check, label, load, push, reload, unload, wait):
+    model.add_command(_verb)
 
 
 @model.command("list", cls=Command)
 @endpoint_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool, **options: Any) -> None:
-    """List every model version with its state, and the reason where it does not answer."""
-    with take_endpoint(options).connect() as client:
-        entries = client.repository_index()
+    """List every model version with its state, and the reason where it does not answer.
+
+    Of a fastserve also which version serves, labels and memory.
+    """
+    endpoint = take_endpoint(options)
+    models = _ask_control(endpoint, lambda client: client.list_models())
+    if models is None:
+        _list_index(endpoint, as_json=as_json)
+        return
+    rows = [row for each in models for row in _version_rows(each)]
     if as_json:
-        fields = ("name", "version", "state", "reason")
-        print_json([{name: getattr(entry, name) for name in fields} for entry in entries])
-    elif not entries:
+        print_json(rows)
+    elif not rows:
         click.echo("the repository holds no model")
     else:
         print_table(
-            ["MODEL", "VERSION", "STATE", "REASON"],
-            [(entry.name, entry.version, entry.state, entry.reason) for entry in entries],
-            numeric=["VERSION"],
+            ["MODEL", "VERSION", "STATE", "SERVES", "LABELS", "MEMORY MB", "REASON"],
+            [
+                (
+                    row["name"],
+                    row["version"],
+                    row["state"],
+                    "yes" if row["is_serving"] else "",
+                    ", ".join(row["labels"]),
+                    f"{row['memory_bytes'] / 1e6:.1f}" if row["memory_bytes"] else "",
+                    row["reason"],
+                )
+                for row in rows
+            ],
+            numeric=["VERSION", "MEMORY MB"],
         )
 
 
@@ -47,11 +73,13 @@ def list_models(as_json: bool, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def describe(name: str, version: str, as_json: bool, **options: Any) -> None:
     """Show signature, versions, batching and statistics of MODEL."""
-    with take_endpoint(options).connect() as client:
+    endpoint = take_endpoint(options)
+    with endpoint.connect() as client:
         metadata = client.model_metadata(name, version)
         config = client.model_config(name, version)
         statistics = client.model_statistics(name, version)
         states = [entry for entry in client.repository_index() if entry.name == name]
+    known = _ask_control(endpoint, lambda client: client.describe_model(name))
     batching = _batching(config)
     if as_json:
         print_json(
@@ -68,6 +96,7 @@ def describe(name: str, version: str, as_json: bool, **options: Any) -> None:
                 "batching": batching,
                 "statistics": statistics,
                 "config": config,
+                "fastserve": known,
             }
         )
         return
@@ -87,6 +116,8 @@ def describe(name: str, version: str, as_json: bool, **options: Any) -> None:
     click.echo(f"\n{printable(_batching_line(batching))}")
     for key, value in metadata.properties.items():
         click.echo(f"{printable(key)}: {printable(value)}")
+    if known is not None:
+        show_known(known)
     if statistics:
         click.echo()
         print_table(
@@ -98,9 +129,47 @@ def describe(name: str, version: str, as_json: bool, **options: Any) -> None:
         )  # fmt: skip
 
 
-def shape_text(shape: "Iterable[int]") -> str:
-    """[-1, 30]; -1 where the request chooses."""
-    return f"[{', '.join(str(dim) for dim in shape)}]"
+def _ask_control(endpoint: "Endpoint", ask: "Callable[[ControlClient], T]") -> "T | None":
+    """What fastserve.v1.Control answers; None from a server, or for a token, without it."""
+    from fastserve.errors import Forbidden, Unsupported  # noqa: PLC0415 - for --help's sake
+
+    with endpoint.connect_control() as client:
+        try:
+            return ask(client)
+        except (Forbidden, Unsupported):
+            return None
+
+
+def _list_index(endpoint: "Endpoint", *, as_json: bool) -> None:
+    """What any server of the protocol says."""
+    with endpoint.connect() as client:
+        entries = client.repository_index()
+    if as_json:
+        fields = ("name", "version", "state", "reason")
+        print_json([{name: getattr(entry, name) for name in fields} for entry in entries])
+    elif not entries:
+        click.echo("the repository holds no model")
+    else:
+        print_table(
+            ["MODEL", "VERSION", "STATE", "REASON"],
+            [(entry.name, entry.version, entry.state, entry.reason) for entry in entries],
+            numeric=["VERSION"],
+        )
+
+
+def _version_rows(model: dict[str, Any]) -> "Iterator[dict[str, Any]]":
+    """One for each version, with the names that RepositoryIndex uses and some more."""
+    none: dict[str, Any] = {"number": "", "state": "", "reason": "", "memory_bytes": 0}
+    for version in model["versions"] or [none | {"is_serving": False, "labels": []}]:
+        yield {
+            "name": model["name"],
+            "version": str(version["number"]),
+            "state": version["state"],
+            "reason": (version["state"] != "READY" and model["problem"]) or version["reason"],
+            "is_serving": version["is_serving"],
+            "labels": version["labels"],
+            "memory_bytes": version["memory_bytes"],
+        }
 
 
 def _tensors(tensors: "Iterable[TensorMetadata]") -> list[dict[str, Any]]:

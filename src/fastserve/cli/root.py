@@ -11,7 +11,7 @@ from fastserve.cli.command import run
 _COMMANDS: Final = {
     "serve": "Serve the models of a repository.",
     "infer": "Send one inference and print the answer.",
-    "model": "Ask a server about its models.",
+    "model": "Ask a server about its models, and change them.",
     "audit": "Show or verify the record of every change.",
     "config": "Show the settings of a server and where they came from.",
     "plan": "Show threads, batching and memory for a repository.",

@@ -54,6 +54,11 @@ def printable(value: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in str(value))
 
 
+def shape_text(shape: Iterable[int]) -> str:
+    """[-1, 30]; -1 where the request chooses."""
+    return f"[{', '.join(str(dim) for dim in shape)}]"
+
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -6,7 +6,7 @@ Needs grpcio, protobuf and numpy; nothing of the server is imported.
 from fastserve.client.async_client import AsyncClient
 from fastserve.client.channel import TLS
 from fastserve.client.client import Client
-from fastserve.client.control import AuditVerdict, ControlClient, Setting
+from fastserve.client.control import AuditVerdict, ControlClient, ModelEvent, PushedVersion, Setting
 from fastserve.client.failure import InvalidReply, RequestFailed, ServerUnreachable
 from fastserve.client.metadata import (
     IndexEntry,
@@ -28,7 +28,9 @@ __all__ = [
     "InferRequest",
     "InferResult",
     "InvalidReply",
+    "ModelEvent",
     "ModelMetadata",
+    "PushedVersion",
     "RequestFailed",
     "RetryPolicy",
     "ServerMetadata",

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import grpc
@@ -87,6 +87,38 @@ class Connection:
             raise self._session.error(Failure(error)) from error
         finally:
             answers.cancel()
+
+    def upload(
+        self,
+        path: str,
+        requests: Iterator[bytes],
+        read: Callable[[bytes], T],
+        timeout: float | None,
+    ) -> T:
+        """The answer to a stream of requests, which are drawn from in another thread."""
+        method: Any = self._channel.stream_unary(path)
+        problems: list[Exception] = []
+
+        def drawn() -> Iterator[bytes]:
+            # grpc says only that the stream was cut off.
+            try:
+                yield from requests
+            except Exception as error:
+                problems.append(error)
+                raise
+
+        try:
+            data = method(
+                drawn(),
+                timeout=seconds_left(self._session.deadline(timeout)),
+                metadata=self._session.metadata(()),
+                compression=self._session.compression,
+            )
+        except grpc.RpcError as error:
+            if problems:
+                raise problems[0] from error
+            raise self._session.error(Failure(error)) from error
+        return read(data)
 
     def exchange(
         self, path: str, requests: Iterator[bytes], timeout: float | None, metadata: Metadata

@@ -64,12 +64,6 @@ def check_ranges(references: Iterable[ExternalReference], sizes: Mapping[str, in
             )
 
 
-def find_external_tensor(model: bytes) -> str | None:
-    """The name of a tensor whose data lies elsewhere; None: there is none."""
-    external = read_facts(model).external
-    return external[0].name if external else None
-
-
 def _reference(tensor: core.ExternalTensor) -> ExternalReference:
     name = quoted(tensor.name)
     entries = dict(tensor.entries)

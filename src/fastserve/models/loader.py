@@ -1,23 +1,31 @@
-"""From a version's folder to a version that can answer: read, checked, built, inspected, warmed up.
+"""From a version's files to a version that can answer: read, checked, built, inspected, warmed up.
 
 Thread: any but the event loop's; everything here may take as long as the model needs. Nothing is
-published: the caller decides when.
+published: the caller decides when. Files are read once; what was hashed is what is loaded.
 """
 
 import importlib.util
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from fastserve._core import core
-from fastserve.config import LimitSettings
-from fastserve.errors import FastserveError, Unsupported, VersionFailed, from_core
-from fastserve.model_config import ModelConfig, read_model_config
-from fastserve.models.external_data import find_external_tensor
+from fastserve.config import LimitSettings, read_regular_file
+from fastserve.errors import FastserveError, InvalidConfig, VersionFailed, from_core, quoted
+from fastserve.model_config import ModelConfig, PriorityConfig, TensorConfig
+from fastserve.models.checked_cache import CheckedCache
+from fastserve.models.checker import CheckLimits, CheckReport
+from fastserve.models.configured_warmup import make_tensors
+from fastserve.models.example import read_example, wire_inputs
+from fastserve.models.golden import check_golden
 from fastserve.models.inspection import BatchingDecision, decide_batching
-from fastserve.models.repository import FoundModel, FoundVersion, read_model_file
+from fastserve.models.model_settings import ModelSettings
+from fastserve.models.pinned import PinnedVersion, pin_version
+from fastserve.models.state import State
+from fastserve.models.triton_config import compare_signature
 from fastserve.models.warmup import (
     MAX_AUTOMATIC_ROWS,
     Cost,
@@ -30,27 +38,74 @@ from fastserve.models.warmup import (
 _PROBE_SEED: Final = 1
 
 
+class LoadJob(msgspec.Struct, frozen=True):
+    """What to load: a folder of the repository, or files that came with the call."""
+
+    model: str
+    number: int
+    settings: ModelSettings
+    folder: Path | None = None
+    pinned: PinnedVersion | None = None
+
+    @property
+    def has_own_threads(self) -> bool:
+        """ONNX Runtime makes threads for it, which inherit the loading thread's priority."""
+        runtime = self.settings.config.runtime
+        return runtime.intra_op_threads > 1 or runtime.inter_op_threads > 1
+
+
 class LoadedVersion(msgspec.Struct, frozen=True):
     """A version that can answer, and what was found out about it on the way."""
 
     model: str
     number: int
     config: ModelConfig
+    # The graph's own.
     inputs: tuple[core.TensorSpec, ...]
     outputs: tuple[core.TensorSpec, ...]
     metadata: core.ModelMetadata
+    facts: core.OnnxFacts
+    digest: str
+    model_sha256: str
+    settings_sha256: str
+    declared_lineage: dict[str, str]
     batching: BatchingDecision
     rows: RowsChoice
     costs: tuple[Cost, ...]
-    # Why the warm-up ended without a run; empty when it did not.
-    warmup_problem: str
+    # What was not tried or not as asked, for people.
+    notes: tuple[str, ...]
     file_bytes: int
+    # As measured in the child process; guessed from the files when the check is off.
+    memory_bytes: int
     load_seconds: float
     version: core.Version
 
     @property
     def max_rows(self) -> int:
         return self.rows.max_rows
+
+    @property
+    def wire_inputs(self) -> tuple[core.TensorSpec, ...]:
+        """As clients send them."""
+        return tuple(self.version.inputs)
+
+    @property
+    def wire_outputs(self) -> tuple[core.TensorSpec, ...]:
+        """As clients get them."""
+        return tuple(self.version.outputs)
+
+    @property
+    def content(self) -> str:
+        """Equal for versions of the same files and configuration."""
+        return f"{self.digest}:{self.settings_sha256}"
+
+
+class VersionChecker(Protocol):
+    """Tries a version where a crash harms nobody; blocks. Errors: FastserveError."""
+
+    def check(
+        self, pinned: PinnedVersion, options: Mapping[str, Any], limits: CheckLimits
+    ) -> CheckReport: ...
 
 
 def find_runtime_library() -> Path:
@@ -82,107 +137,246 @@ class Loader:
     """Loads versions into one engine. Thread: any number at once."""
 
     def __init__(
-        self, engine: core.Engine, library: core.Library, root: Path, limits: LimitSettings
+        self,
+        engine: core.Engine,
+        library: core.Library,
+        *,
+        root: Path,
+        limits: LimitSettings,
+        checker: VersionChecker | None,
+        check_limits: CheckLimits,
     ) -> None:
+        """`check_limits` hold where a model's own configuration says nothing."""
         self._engine = engine
         self._library = library
         self._root = root
         self._limits = limits
+        self._checker = checker
+        self._check_limits = check_limits
+        # A version that passed is not tried again when it comes back.
+        self._checked = CheckedCache()
 
-    def load(self, model: FoundModel, found: FoundVersion) -> LoadedVersion:
-        """The version, ready to be published. Errors: FastserveError, its message for people."""
+    def load(
+        self,
+        job: LoadJob,
+        on_state: Callable[[State], None],
+        make_room: Callable[[int], None],
+    ) -> LoadedVersion:
+        """The version, ready to be published.
+
+        `on_state` is told LOADING and WARMING as they begin. `make_room` is told how many bytes of
+        memory the version needs before they are taken, and returns when there is room. Errors:
+        FastserveError, its message for people.
+        """
         started = time.monotonic()
-        if found.problem:
-            raise VersionFailed(found.problem)
-        config = (
-            ModelConfig()
-            if model.settings is None
-            else read_model_config(model.settings, self._root)
-        )
-        data = read_model_file(found.path, self._root, self._limits.max_model_bytes)
         try:
-            return self._build(model.name, found.number, config, data, started)
+            return self._load(job, on_state, make_room, started)
         except core.CoreError as error:
             raise from_core(error) from error
 
-    def _build(
-        self, model: str, number: int, config: ModelConfig, data: bytes, started: float
-    ) -> LoadedVersion:
-        external = find_external_tensor(data)
-        if external is not None:
-            raise Unsupported(
-                f"tensor {external!r} keeps its data in another file, which is refused: save the "
-                "model as one file (onnx.save_model(model, path, save_as_external_data=False))"
+    def check(self, job: LoadJob) -> tuple[PinnedVersion, CheckReport | None]:
+        """Reads and tries the version as a load would, and builds nothing here.
+
+        Without a report where there is no checker. Errors: FastserveError.
+        """
+        pinned = self._pin(job)
+        if self._checker is None:
+            return pinned, None
+        config = job.settings.config
+        options = session_options(config)
+        report = self._checked.find(pinned.digest, options, self._library.version)
+        if report is None:
+            limits = CheckLimits(
+                seconds=config.load.check_seconds or self._check_limits.seconds,
+                memory_bytes=config.load.check_memory_bytes or self._check_limits.memory_bytes,
             )
-        session = core.Session(self._library, data, session_options(config), f"{model}/{number}")
+            report = self._checker.check(pinned, options, limits)
+            self._checked.keep(pinned.digest, options, self._library.version, report)
+        return pinned, report
+
+    def _pin(self, job: LoadJob) -> PinnedVersion:
+        if job.pinned is not None:
+            return job.pinned
+        if job.folder is None:
+            raise VersionFailed("the version has neither a folder nor files")
+        return pin_version(
+            job.folder,
+            self._root,
+            model_file=job.settings.config.model_file,
+            max_bytes=self._limits.max_model_bytes,
+        )
+
+    def _load(
+        self,
+        job: LoadJob,
+        on_state: Callable[[State], None],
+        make_room: Callable[[int], None],
+        started: float,
+    ) -> LoadedVersion:
+        config = job.settings.config
+        pinned, report = self.check(job)
+        memory_bytes = _guess_memory(pinned) if report is None else report.memory_bytes
+        make_room(memory_bytes)
+        on_state(State.LOADING)
+        session = core.Session(
+            self._library,
+            pinned.model,
+            session_options(config),
+            f"{job.model}/{job.number}",
+            pinned.external,
+        )
         inputs, outputs = tuple(session.inputs), tuple(session.outputs)
+        _check_declared(job.settings, inputs, outputs)
+        on_state(State.WARMING)
         batching = decide_batching(
             inputs,
             outputs,
             lambda: session.probe_row_independence(_PROBE_SEED),
             config.batching.enabled,
         )
-        version, rows, costs, problem = self._warm(model, number, config, session, batching)
+        version, rows, costs, notes = self._warm(job, session, batching)
+        notes += self._run_configured(job, version)
+        notes += _run_examples(pinned, version, config)
         return LoadedVersion(
-            model=model,
-            number=number,
+            model=job.model,
+            number=job.number,
             config=config,
             inputs=inputs,
             outputs=outputs,
             metadata=session.metadata,
+            facts=pinned.facts,
+            digest=pinned.digest,
+            model_sha256=pinned.sha256[config.model_file],
+            settings_sha256=job.settings.sha256,
+            declared_lineage={
+                **config.lineage,
+                **(pinned.manifest.lineage if pinned.manifest is not None else {}),
+            },
             batching=batching,
             rows=rows,
             costs=tuple(costs),
-            warmup_problem=problem,
-            file_bytes=len(data),
+            notes=tuple(notes),
+            file_bytes=pinned.file_bytes,
+            memory_bytes=memory_bytes,
             load_seconds=time.monotonic() - started,
             version=version,
         )
 
     def _warm(
-        self,
-        model: str,
-        number: int,
-        config: ModelConfig,
-        session: core.Session,
-        batching: BatchingDecision,
-    ) -> tuple[core.Version, RowsChoice, list[Cost], str]:
+        self, job: LoadJob, session: core.Session, batching: BatchingDecision
+    ) -> tuple[core.Version, RowsChoice, list[Cost], list[str]]:
         """The version with its largest batch chosen and its costs taught."""
-
-        def make(max_rows: int) -> core.Version:
-            return self._engine.make_version(
-                session,
-                model=model,
-                number=number,
-                is_batching=batching.is_batching,
-                has_rows_axis=batching.has_rows_axis,
-                max_rows=max_rows,
-                has_fixed_rows=batching.fixed_rows > 0,
-                max_delay_ns=config.batching.max_delay_us * 1000,
-                weight=config.weight,
-                max_queue_rows=config.limits.max_queue_rows,
-                max_queue_bytes=config.limits.max_queue_bytes,
-                allow_inline=config.inline,
-            )
-
         if not batching.is_batching:
             single = RowsChoice(max(1, batching.fixed_rows), "requests do not share runs")
-            version = make(single.max_rows)
-            costs, problem = _measure(version, 1)
-            return version, single, costs, problem
-        configured = config.batching.max_rows
+            version = self._make(job, session, batching, single.max_rows)
+            costs, notes = _measure(version, 1)
+            return version, single, costs, notes
+        configured = job.settings.config.batching.max_rows
         if configured is not None:
-            version = make(configured)
-            costs, problem = _measure(version, configured)
-            return version, choose_max_rows(costs, configured), costs, problem
+            version = self._make(job, session, batching, configured)
+            costs, notes = _measure(version, configured)
+            return version, choose_max_rows(costs, configured), costs, notes
         # The largest batch is part of a version for good, so costs are measured on a version that
         # is thrown away, then taught to the one that stays.
-        trial = make(MAX_AUTOMATIC_ROWS)
-        costs, problem = _measure(trial, MAX_AUTOMATIC_ROWS)
+        trial = self._make(job, session, batching, MAX_AUTOMATIC_ROWS)
+        costs, notes = _measure(trial, MAX_AUTOMATIC_ROWS)
         choice = choose_max_rows(costs, None)
-        version = make(choice.max_rows)
+        version = self._make(job, session, batching, choice.max_rows)
         _measure(version, choice.max_rows)
-        return version, choice, costs, problem
+        return version, choice, costs, notes
+
+    def _make(
+        self, job: LoadJob, session: core.Session, batching: BatchingDecision, max_rows: int
+    ) -> core.Version:
+        config = job.settings.config
+        return self._engine.make_version(
+            session,
+            model=job.model,
+            number=job.number,
+            is_batching=batching.is_batching,
+            has_rows_axis=batching.has_rows_axis,
+            max_rows=max_rows,
+            has_fixed_rows=batching.fixed_rows > 0,
+            max_delay_ns=config.batching.max_delay_us * 1000,
+            weight=config.weight,
+            max_queue_rows=config.limits.max_queue_rows,
+            max_queue_bytes=config.limits.max_queue_bytes,
+            allow_inline=config.inline,
+            max_request_rows=config.max_request_rows or 0,
+            priority_levels=config.queue.priority_levels,
+            default_priority=config.queue.default_priority,
+            queue_policies=queue_policies(config.queue),
+            reshapes=reshapes(config.tensors, session),
+        )
+
+    def _run_configured(self, job: LoadJob, version: core.Version) -> list[str]:
+        """The warm-up requests of a config.pbtxt. Returns notes."""
+        notes: list[str] = []
+
+        def read_file(name: str) -> bytes:
+            if job.folder is None:
+                raise InvalidConfig(f"warmup/{name}: there is no folder to read it from")
+            path = job.folder.parent / "warmup" / name
+            limit = self._limits.max_model_bytes
+            return read_regular_file(path, name=f"warmup/{name}", max_bytes=limit, root=self._root)
+
+        for request in job.settings.warmup:
+            try:
+                tensors = make_tensors(
+                    request, tuple(version.inputs), job.settings.config, read_file
+                )
+                for _ in range(max(1, request.count)):
+                    version.run(tensors)
+            except (FastserveError, core.CoreError) as error:
+                notes.append(f"warm-up request left out: {error.args[0]}")
+        return notes
+
+
+def _run_examples(pinned: PinnedVersion, version: core.Version, config: ModelConfig) -> list[str]:
+    """Recorded warm-up requests and golden answers. Returns notes. Errors: VersionFailed."""
+    notes: list[str] = []
+    inputs = tuple(version.inputs)
+    for name, data in sorted(pinned.files.items()):
+        if name.startswith("warmup/"):
+            try:
+                version.run(wire_inputs(read_example(name, data, inputs), inputs))
+            except (FastserveError, core.CoreError) as error:
+                notes.append(f"warm-up request left out: {error.args[0]}")
+        elif name.startswith("golden/"):
+            check_golden(version, read_example(name, data, inputs), config.golden)
+    return notes
+
+
+def queue_policies(queue: PriorityConfig) -> list[tuple[int, bool, bool, int]]:
+    """As the core takes them: the default one, then one for each level."""
+    levels = [
+        queue.levels.get(str(level), queue.default) for level in range(1, queue.priority_levels + 1)
+    ]
+    return [
+        (
+            policy.timeout_us * 1000,
+            policy.timeout_action == "delay",
+            policy.allow_timeout_override,
+            policy.max_requests,
+        )
+        for policy in (queue.default, *levels)
+    ]
+
+
+def reshapes(
+    tensors: Mapping[str, TensorConfig], session: core.Session
+) -> list[tuple[bool, str, tuple[int, ...], tuple[int, ...]]]:
+    """As the core takes them. Errors: InvalidConfig for a tensor that the graph does not have."""
+    inputs = {spec.name for spec in session.inputs}
+    outputs = {spec.name for spec in session.outputs}
+    found: list[tuple[bool, str, tuple[int, ...], tuple[int, ...]]] = []
+    for name, tensor in tensors.items():
+        if name not in inputs | outputs:
+            known = ", ".join(map(quoted, sorted(inputs | outputs)))
+            raise InvalidConfig(f"tensors: the graph has no {quoted(name)}; it has {known}")
+        if tensor.shape is not None and tensor.reshape is not None:
+            found.append((name in inputs, name, tensor.shape, tensor.reshape))
+    return found
 
 
 def session_options(config: ModelConfig) -> dict[str, Any]:
@@ -203,7 +397,25 @@ def session_options(config: ModelConfig) -> dict[str, Any]:
     return options
 
 
-def _measure(version: core.Version, max_rows: int) -> tuple[list[Cost], str]:
+def _check_declared(
+    settings: ModelSettings,
+    inputs: tuple[core.TensorSpec, ...],
+    outputs: tuple[core.TensorSpec, ...],
+) -> None:
+    """What a config.pbtxt says of the tensors must be so. Errors: InvalidConfig."""
+    if settings.triton is None:
+        return
+    problems = compare_signature(settings.triton, inputs, outputs)
+    if problems:
+        raise InvalidConfig("; ".join(problems))
+
+
+def _guess_memory(pinned: PinnedVersion) -> int:
+    """Weights twice, as files and as tensors laid out for the kernels, and what a session costs."""
+    return 2 * pinned.file_bytes + (1 << 20)
+
+
+def _measure(version: core.Version, max_rows: int) -> tuple[list[Cost], list[str]]:
     """Costs, and why there are none. A model may refuse made-up rows and serve real ones well."""
 
     def run(rows: int) -> int:
@@ -213,6 +425,6 @@ def _measure(version: core.Version, max_rows: int) -> tuple[list[Cost], str]:
             raise from_core(error) from error
 
     try:
-        return measure_costs(run, max_rows=max_rows), ""
+        return measure_costs(run, max_rows=max_rows), []
     except FastserveError as error:
-        return [], error.message
+        return [], [f"warm-up ended without a run: {error.message}"]

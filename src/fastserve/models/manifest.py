@@ -11,11 +11,13 @@ is missing, larger, smaller, other or too many is found when the version is read
 import hashlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import msgspec
 
-from fastserve.errors import ArtifactCorrupt, InvalidConfig, quoted
+from fastserve.config import read_regular_file
+from fastserve.errors import ArtifactCorrupt, FastserveError, InvalidConfig, quoted
 
 MANIFEST_FILE: Final = "MANIFEST.json"
 MAX_MANIFEST_BYTES: Final = 4 << 20
@@ -143,3 +145,19 @@ def _one_line(error: Exception) -> str:
     place = path.removesuffix("`").lstrip(".")
     text = _CONTROL.sub("?", what[:1].lower() + what[1:])
     return f"{text} (at {_CONTROL.sub('?', place)})" if place else text
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the folder has a manifest and all of its files in their sizes. Hashes come later."""
+    try:
+        manifest = decode_manifest(_read_small(folder / MANIFEST_FILE))
+        return all(
+            (folder / name).stat().st_size == file.size_bytes
+            for name, file in manifest.files.items()
+        )
+    except (OSError, FastserveError):
+        return False
+
+
+def _read_small(path: Path) -> bytes:
+    return read_regular_file(path, name=path.name, max_bytes=MAX_MANIFEST_BYTES)

@@ -10,7 +10,13 @@ import msgspec
 from fastserve.config import read_regular_file
 from fastserve.errors import InvalidConfig
 from fastserve.model_config import MAX_CONFIG_BYTES, ModelConfig, parse_model_config
-from fastserve.models.triton_config import TRITON_FILE, TritonConfig, read_triton_config
+from fastserve.models.triton_config import (
+    JSON_NAME,
+    TRITON_FILE,
+    TritonConfig,
+    read_triton_config,
+    triton_config_from_json,
+)
 from fastserve.models.triton_warmup import WarmupRequest
 
 TOML_FILE: Final = "model.toml"
@@ -50,7 +56,16 @@ def read_settings_of_model(folder: Path, root: Path) -> ModelSettings:
     if source == TOML_FILE:
         config = parse_model_config(data, name=source)
         return ModelSettings(config=config, source=source, sha256=sha256)
-    triton = read_triton_config(data, name=folder.name)
+    return _of_triton(read_triton_config(data, name=folder.name), source, sha256)
+
+
+def settings_from_json(text: str, *, name: str) -> ModelSettings:
+    """What the ModelConfig in `text` says of the model `name`. Errors: InvalidConfig."""
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return _of_triton(triton_config_from_json(text, name=name), JSON_NAME, sha256)
+
+
+def _of_triton(triton: TritonConfig, source: str, sha256: str) -> ModelSettings:
     return ModelSettings(
         config=triton.config,
         ignored=triton.ignored,

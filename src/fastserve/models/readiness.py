@@ -5,7 +5,7 @@ Thread: the event loop's.
 
 from collections.abc import Callable
 
-from fastserve.errors import FastserveError
+from fastserve.errors import FastserveError, ModelNotFound
 from fastserve.models.catalog import Catalog
 
 
@@ -37,14 +37,14 @@ class Readiness:
     def is_model_ready(self, name: str, version: str) -> bool | None:
         """None when the repository has no such model or version. Errors: none."""
         try:
-            model = self._catalog.model(name)
-            if version:
-                is_ready = self._catalog.record(model, version).loaded is not None
-            else:
-                is_ready = bool(model.ready)
+            record = self._catalog.resolve(name, version)
+        except ModelNotFound:
+            # A model that is there and has nothing that answers is not ready.
+            return None if self._catalog.get(name) is None else False
         except FastserveError:
             return None
-        return is_ready and not self._is_draining
+        # What is loaded on demand answers, if a little later the first time.
+        return (record.is_ready or record.is_on_demand) and not self._is_draining
 
     def on_change(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Calls `listener` after anything that may change an answer; returns what takes it off."""

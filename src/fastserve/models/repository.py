@@ -12,11 +12,12 @@ from typing import Final
 
 import msgspec
 
-from fastserve.config import read_regular_file
-from fastserve.errors import ArtifactCorrupt, InvalidConfig, quoted
+from fastserve.errors import InvalidConfig, quoted
+from fastserve.models.fingerprint import Fingerprint, fingerprint
+from fastserve.models.model_settings import ModelSettings, read_settings_of_model
 
 MODEL_FILE: Final = "model.onnx"
-SETTINGS_FILE: Final = "model.toml"
+SETTINGS_FILES: Final = ("model.toml", "config.pbtxt")
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,254}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,18}")
@@ -28,7 +29,7 @@ _NAME_RULE: Final = (
 
 
 class FoundVersion(msgspec.Struct, frozen=True):
-    """A version's folder. `problem` is empty when there is a model file to load."""
+    """A version's folder. `problem` is empty when it may be read."""
 
     number: int
     path: Path
@@ -41,7 +42,6 @@ class FoundModel(msgspec.Struct, frozen=True):
     name: str
     folder: Path
     versions: tuple[FoundVersion, ...]
-    settings: Path | None
     problem: str = ""
 
     @property
@@ -81,20 +81,46 @@ def scan_repository(root: Path) -> Scan:
     return Scan(models=tuple(models), problems=tuple(problems))
 
 
-def read_model_file(path: Path, root: Path, max_bytes: int) -> bytes:
-    """The whole file, read once; what is checked is what is loaded.
+# Of each file that may configure a model: name, size, time of change, inode.
+SettingsSight = tuple[tuple[str, int, int, int], ...]
 
-    Errors: ArtifactCorrupt when it is not a regular file inside `root`, is empty, larger than
-    `max_bytes`, or changes while it is read. Never blocks on a pipe or a device.
-    """
-    name = f"{path.parent.parent.name}/{path.parent.name}/{path.name}"
-    try:
-        data = read_regular_file(path, name=name, max_bytes=max_bytes, root=root)
-    except InvalidConfig as error:
-        raise ArtifactCorrupt(error.message) from error
-    if not data:
-        raise ArtifactCorrupt(f"{name}: is empty")
-    return data
+
+class Repository:
+    """The folder, asked anew each time. Thread: any; everything here reads the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def scan(self) -> Scan:
+        """Errors: InvalidConfig when the folder itself cannot be read."""
+        return scan_repository(self.root)
+
+    def find(self, name: str) -> FoundModel | None:
+        """The model of that name, None when there is none that could be one."""
+        real_root = self.root.resolve()
+        folder = self.root / name
+        if not _NAME.fullmatch(name) or not folder.is_dir() or _name_problem(folder, real_root):
+            return None
+        return _scan_model(folder, real_root, [])
+
+    def read_settings(self, found: FoundModel) -> ModelSettings:
+        """The model's configuration. Errors: InvalidConfig with file, place and fix."""
+        return read_settings_of_model(found.folder, self.root)
+
+    def sight_settings(self, folder: Path) -> SettingsSight:
+        """Changes when the model's configuration does. Opens nothing."""
+        found: list[tuple[str, int, int, int]] = []
+        for name in SETTINGS_FILES:
+            try:
+                status = (folder / name).stat()
+            except OSError:
+                continue
+            found.append((name, status.st_size, status.st_mtime_ns, status.st_ino))
+        return tuple(found)
+
+    def fingerprint(self, folder: Path) -> Fingerprint:
+        """Changes when anything in the version's folder does."""
+        return fingerprint(folder, self.root)
 
 
 def check_model_name(name: str) -> None:
@@ -116,13 +142,20 @@ def parse_version_folder(name: str) -> int | None:
     return int(name)
 
 
+def file_bytes(folder: Path) -> int:
+    """Of all files directly in a version's folder; 0 when it cannot be read now."""
+    try:
+        return sum(path.stat().st_size for path in _visible(folder) if path.is_file())
+    except OSError:
+        return 0
+
+
 def _scan_model(folder: Path, root: Path, problems: list[tuple[str, str]]) -> FoundModel:
     versions: list[FoundVersion] = []
-    settings = folder / SETTINGS_FILE
     try:
         entries = list(_visible(folder))
     except OSError as error:
-        return FoundModel(folder.name, folder, (), None, f"cannot be read: {error.strerror}")
+        return FoundModel(folder.name, folder, (), f"cannot be read: {error.strerror}")
     for entry in entries:
         place = f"{folder.name}/{entry.name}"
         if not entry.is_dir():
@@ -135,27 +168,15 @@ def _scan_model(folder: Path, root: Path, problems: list[tuple[str, str]]) -> Fo
                     (place, "is not a version: expected a positive integer without zeros in front")
                 )
             continue
-        versions.append(_scan_version(entry, root))
-    problem = "" if versions else f"has no version: expected a folder such as 1/{MODEL_FILE}"
+        is_inside = entry.resolve().is_relative_to(root)
+        problem = "" if is_inside else "leads out of the repository"
+        versions.append(FoundVersion(int(entry.name), entry, problem))
     return FoundModel(
         name=folder.name,
         folder=folder,
         versions=tuple(sorted(versions, key=lambda version: version.number)),
-        settings=settings if settings.exists() else None,
-        problem=problem,
+        problem="" if versions else f"has no version: expected a folder such as 1/{MODEL_FILE}",
     )
-
-
-def _scan_version(folder: Path, root: Path) -> FoundVersion:
-    path = folder / MODEL_FILE
-    problem = ""
-    if not path.exists():
-        problem = f"has no {MODEL_FILE}"
-    elif not path.resolve().is_relative_to(root):
-        problem = "leads out of the repository"
-    elif not path.is_file():
-        problem = f"{MODEL_FILE} is not a regular file"
-    return FoundVersion(number=int(folder.name), path=path, problem=problem)
 
 
 def _name_problem(entry: Path, root: Path) -> str:

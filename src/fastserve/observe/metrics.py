@@ -45,6 +45,8 @@ class MeasuredVersion(Protocol):
     @property
     def file_bytes(self) -> int: ...
     @property
+    def memory_bytes(self) -> int: ...
+    @property
     def version(self) -> core.Version: ...
 
 
@@ -52,11 +54,20 @@ class ServerFigures(Protocol):
     """What is known of the server as a whole."""
 
     def versions(self) -> Iterable[MeasuredVersion]: ...
-    def states(self) -> Iterable[tuple[str, str, bool]]:
-        """(model, version, is ready) of every version that should answer."""
+    def states(self) -> Iterable[tuple[str, str, bool, bool]]:
+        """(model, version, is ready, serves) of every version that is or should be loaded."""
+
+    def state_changes(self) -> Mapping[tuple[str, str], int]:
+        """By (model, state): how often a version of the model came into it."""
 
     def gauges(self) -> Mapping[str, tuple[str, float]]:
         """By name: (help, value now)."""
+
+    def counters(self) -> Mapping[str, tuple[str, float]]:
+        """By name: (help, value so far)."""
+
+    def audit_head(self) -> tuple[int, str] | None:
+        """Number and hash of the audit log's last record; None without a log."""
 
 
 class MetricsPage:
@@ -90,17 +101,48 @@ class _CoreCollector(Collector):
         yield info
         for name, (text, value) in self._figures.gauges().items():
             yield GaugeMetricFamily(name, text, value=value)
-        ready = GaugeMetricFamily(
-            "fastserve_model_ready", "1 when the version answers", labels=_LABELS
-        )
-        for model, version, is_ready in self._figures.states():
-            ready.add_metric([model, version], float(is_ready))
-        yield ready
+        for name, (text, value) in self._figures.counters().items():
+            yield CounterMetricFamily(name, text, value=value)
+        yield from _states(self._figures)
+        yield from _audit_head(self._figures.audit_head())
         versions = list(self._figures.versions())
         stats = [([v.model, str(v.number)], v.version.stats()) for v in versions]
         yield from _version_gauges(versions, stats)
         yield from _counters(stats)
         yield from _histograms(stats)
+
+
+def _states(figures: ServerFigures) -> Iterator[Metric]:
+    ready = GaugeMetricFamily("fastserve_model_ready", "1 when the version answers", labels=_LABELS)
+    serving = GaugeMetricFamily(
+        "fastserve_model_serving", "1 when requests without a version get this one", labels=_LABELS
+    )
+    for model, version, is_ready, is_serving in figures.states():
+        ready.add_metric([model, version], float(is_ready))
+        serving.add_metric([model, version], float(is_ready and is_serving))
+    yield ready
+    yield serving
+    changes = CounterMetricFamily(
+        "fastserve_version_state_changes_total",
+        "How often a version of the model came into the state",
+        labels=["model", "state"],
+    )
+    for (model, state), count in figures.state_changes().items():
+        changes.add_metric([model, state], count)
+    yield changes
+
+
+def _audit_head(head: tuple[int, str] | None) -> Iterator[Metric]:
+    """Kept by whoever scrapes, it proves later that no record was taken from the log's end."""
+    if head is None:
+        return
+    family = GaugeMetricFamily(
+        "fastserve_audit_head_records",
+        "Number of the audit log's last record, whose hash is the label",
+        labels=["hash"],
+    )
+    family.add_metric([head[1]], head[0])
+    yield family
 
 
 Stats = list[tuple[list[str], core.VersionStats]]
@@ -109,11 +151,16 @@ Stats = list[tuple[list[str], core.VersionStats]]
 def _version_gauges(versions: list[MeasuredVersion], stats: Stats) -> Iterator[Metric]:
     max_rows = GaugeMetricFamily("fastserve_max_rows", "The most rows of one batch", labels=_LABELS)
     file_bytes = GaugeMetricFamily("fastserve_model_file_bytes", "The model file", labels=_LABELS)
+    memory = GaugeMetricFamily(
+        "fastserve_model_memory_bytes", "As measured when it was checked", labels=_LABELS
+    )
     for version in versions:
+        memory.add_metric([version.model, str(version.number)], version.memory_bytes)
         max_rows.add_metric([version.model, str(version.number)], version.max_rows)
         file_bytes.add_metric([version.model, str(version.number)], version.file_bytes)
     yield max_rows
     yield file_bytes
+    yield memory
     for name, text, read in _GAUGES:
         gauge = GaugeMetricFamily(name, text, labels=_LABELS)
         for labels, one in stats:

@@ -23,6 +23,11 @@ class Actor(msgspec.Struct, frozen=True):
     role: Role
     claimed: str = ""
 
+    @property
+    def shown(self) -> str:
+        """For records: what is proven, and what is claimed in brackets."""
+        return f"{self.name} ({self.claimed})" if self.claimed else self.name
+
 
 class CallContext(abc.ABC):
     """Thread: the event loop's. A cancelled or overdue call cancels the handler's task."""

@@ -1,4 +1,4 @@
-"""inference.GRPCInferenceService without the inferences: health, metadata, statistics, index.
+"""inference.GRPCInferenceService without the inferences: health, metadata, statistics.
 
 What the server does not do yet is answered UNIMPLEMENTED with the reason, and not announced.
 """
@@ -11,7 +11,8 @@ from google.protobuf.message import Message
 from fastserve import __version__
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.errors import Unsupported
-from fastserve.models.catalog import Catalog, ModelRecord, State
+from fastserve.models.catalog import Catalog
+from fastserve.models.on_demand import OnDemand
 from fastserve.models.readiness import Readiness
 from fastserve.rpc.context import CallContext
 from fastserve.rpc.method_table import Handler, Method, service_methods
@@ -21,14 +22,17 @@ from fastserve.rpc.statistics import model_statistics
 SERVICE: Final = "inference.GRPCInferenceService"
 SERVER_NAME: Final = "fastserve"
 # Protocol extensions, of those that the protocol names, which are really spoken.
-EXTENSIONS: Final = ("binary_tensor_data", "model_configuration", "statistics")
+EXTENSIONS: Final = (
+    "binary_tensor_data",
+    "model_configuration",
+    "model_repository",
+    "schedule_policy",
+    "statistics",
+)
 
-_NO_LOADING: Final = "models are loaded when the server starts; restart it to load or unload one"
 _NO_SHARED_MEMORY: Final = "shared memory is not offered; send tensors in the request"
 _NO_SETTINGS: Final = "settings of the server are not changed by its clients"
 _UNSUPPORTED: Final = {
-    "RepositoryModelLoad": _NO_LOADING,
-    "RepositoryModelUnload": _NO_LOADING,
     "SystemSharedMemoryStatus": _NO_SHARED_MEMORY,
     "SystemSharedMemoryRegister": _NO_SHARED_MEMORY,
     "SystemSharedMemoryUnregister": _NO_SHARED_MEMORY,
@@ -43,9 +47,10 @@ _UNSUPPORTED: Final = {
 class InferenceServicer:
     """Thread: the event loop's. Errors: FastserveError, as the error map knows them."""
 
-    def __init__(self, catalog: Catalog, readiness: Readiness) -> None:
+    def __init__(self, catalog: Catalog, readiness: Readiness, on_demand: OnDemand) -> None:
         self._catalog = catalog
         self._readiness = readiness
+        self._on_demand = on_demand
 
     def methods(self) -> Iterator[Method]:
         """All but ModelInfer and ModelStreamInfer, which the transports serve their own way."""
@@ -57,7 +62,6 @@ class InferenceServicer:
             "ModelMetadata": self.model_metadata,
             "ModelConfig": self.model_config,
             "ModelStatistics": self.model_statistics,
-            "RepositoryIndex": self.repository_index,
         }
         handlers.update({name: _refuse(name, reason) for name, reason in _UNSUPPORTED.items()})
         return service_methods(SERVICE, handlers)
@@ -89,7 +93,7 @@ class InferenceServicer:
     async def model_metadata(
         self, request: pb.ModelMetadataRequest, _context: CallContext
     ) -> pb.ModelMetadataResponse:
-        loaded = self._catalog.find(request.name, request.version)
+        loaded = await self._on_demand.ready(request.name, request.version)
         ready = self._catalog.model(request.name).ready
         return model_metadata(loaded, (version.number for version in ready))
 
@@ -97,7 +101,7 @@ class InferenceServicer:
         self, request: pb.ModelConfigRequest, _context: CallContext
     ) -> pb.ModelConfigResponse:
         return pb.ModelConfigResponse(
-            config=model_config(self._catalog.find(request.name, request.version))
+            config=model_config(await self._on_demand.ready(request.name, request.version))
         )
 
     async def model_statistics(
@@ -112,34 +116,6 @@ class InferenceServicer:
             versions = self._catalog.model(request.name).ready
         return pb.ModelStatisticsResponse(
             model_stats=[model_statistics(loaded) for loaded in versions]
-        )
-
-    async def repository_index(
-        self, request: pb.RepositoryIndexRequest, _context: CallContext
-    ) -> pb.RepositoryIndexResponse:
-        if request.repository_name:
-            raise Unsupported("'repository_name' specification is not supported")
-        return pb.RepositoryIndexResponse(
-            models=[
-                entry
-                for model in self._catalog.models
-                for entry in _index(model)
-                if not request.ready or entry.state == State.READY.wire
-            ]
-        )
-
-
-def _index(model: ModelRecord) -> Iterator[pb.RepositoryIndexResponse.ModelIndex]:
-    if not model.versions:
-        yield pb.RepositoryIndexResponse.ModelIndex(
-            name=model.name, state=State.FAILED.wire, reason=model.problem
-        )
-    for record in model.versions.values():
-        yield pb.RepositoryIndexResponse.ModelIndex(
-            name=model.name,
-            version=str(record.number),
-            state=record.state.wire,
-            reason=record.reason,
         )
 
 

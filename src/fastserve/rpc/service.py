@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from fastserve.models.catalog import Catalog
 from fastserve.models.readiness import Readiness
 from fastserve.rpc import health, inference, reflection, settings
 from fastserve.rpc.method_table import Method, MethodTable
@@ -14,18 +13,14 @@ SERVICES = (inference.SERVICE, settings.SERVICE, health.SERVICE, *reflection.SER
 
 
 def build_table(
-    catalog: Catalog,
-    readiness: Readiness,
-    control: Iterable[Method],
-    raw: RawInference | None = None,
+    readiness: Readiness, served: Iterable[Method], raw: RawInference | None = None
 ) -> MethodTable:
-    """The table. `control` are the methods of fastserve.v1.Control.
+    """The table: `served`, health and reflection.
 
     Inferences are in it with `raw`; without, the core answers them.
     """
     methods: list[Method] = [
-        *control,
-        *inference.InferenceServicer(catalog, readiness).methods(),
+        *served,
         *health.HealthServicer(readiness, SERVICES).methods(),
         *reflection.ReflectionServicer(lambda: sorted(SERVICES)).methods(),
     ]

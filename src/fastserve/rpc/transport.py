@@ -13,7 +13,6 @@ import msgspec
 
 from fastserve._core import core
 from fastserve.config import Address, Settings
-from fastserve.models.catalog import Catalog
 from fastserve.models.readiness import Readiness
 from fastserve.rpc.access import Access, is_control_open
 from fastserve.rpc.method_table import Method
@@ -62,10 +61,9 @@ class Served(msgspec.Struct, frozen=True):
     """What a transport serves."""
 
     engine: core.Engine
-    catalog: Catalog
     readiness: Readiness
-    # The methods of fastserve.v1.Control.
-    control: tuple[Method, ...]
+    # All but health, reflection and the inferences themselves.
+    methods: tuple[Method, ...]
 
 
 def open_transport(
@@ -99,7 +97,7 @@ class NativeTransport(Transport):
             max_connections=limits.max_connections,
             tokens=access.secrets,
         )
-        table = build_table(served.catalog, served.readiness, served.control)
+        table = build_table(served.readiness, served.methods)
         self._bridge = NativeBridge(self._server, table, access)
 
     async def start(self) -> list[Address]:
@@ -153,7 +151,7 @@ class GrpcioTransport(Transport):
 
         self._settings = settings
         self._raw = RawInference(served.engine)
-        table = build_table(served.catalog, served.readiness, served.control, self._raw)
+        table = build_table(served.readiness, served.methods, self._raw)
         self._server = AioServer(table, settings.limits, access)
 
     async def start(self) -> list[Address]:

@@ -1,0 +1,83 @@
+"""When to look at the repository: after changes that the kernel tells of, and every few seconds.
+
+The latter is for file systems that tell of nothing (network, some containers).
+
+Thread: the event loop's.
+"""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from fastserve.errors import InvalidConfig
+from fastserve.models.follower import Follower, changed_models
+
+# Between full looks of `--watch`: what the kernel did not tell is found within this.
+RESCAN_SECONDS: Final = 10.0
+# The kernel's news is collected for as long, so that a copy of many files is one change.
+_COLLECT_MS: Final = 200
+_STEP_MS: Final = 20
+
+
+class Watcher:
+    """Runs a follower until it is cancelled. `poll_seconds` 0: told by the kernel."""
+
+    def __init__(
+        self,
+        follower: Follower,
+        root: Path,
+        on_problem: Callable[[str], None],
+        *,
+        poll_seconds: float,
+    ) -> None:
+        self._follower = follower
+        self._root = root
+        self._on_problem = on_problem
+        self._poll_seconds = poll_seconds
+        self._changed: set[str] = set()
+        self._news = asyncio.Event()
+
+    async def run(self, due: float | None) -> None:
+        """Looks again and again; `due`: seconds until something settles that is there already."""
+        every = self._poll_seconds or RESCAN_SECONDS
+        listening = None if self._poll_seconds else asyncio.create_task(self._listen())
+        try:
+            while True:
+                names = await self._wait(every if due is None else min(every, due))
+                try:
+                    due = await self._follower.look(names)
+                except InvalidConfig as error:
+                    # The repository's folder itself is gone for the moment: what serves stays.
+                    self._on_problem(error.message)
+        finally:
+            if listening is not None:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+
+    async def _wait(self, seconds: float) -> set[str] | None:
+        """The models that there is news of; None, which means all, when there is none in time."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return None
+        self._news.clear()
+        changed, self._changed = self._changed, set()
+        return changed
+
+    async def _listen(self) -> None:
+        from watchfiles import awatch  # noqa: PLC0415 - only with --watch
+
+        try:
+            async for changes in awatch(
+                self._root, debounce=_COLLECT_MS, step=_STEP_MS, ignore_permission_denied=True
+            ):
+                self._changed |= changed_models(self._root, {path for _, path in changes})
+                if self._changed:
+                    self._news.set()
+        except (OSError, RuntimeError) as error:
+            # No more watches, for example: looking every few seconds goes on.
+            self._on_problem(
+                f"the kernel does not tell of changes, so they are looked for: {error}"
+            )

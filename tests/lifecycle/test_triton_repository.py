@@ -1,0 +1,114 @@
+"""RepositoryIndex, RepositoryModelLoad and RepositoryModelUnload as Triton's clients use them."""
+
+import json
+
+import grpc
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+
+from fastserve._proto import open_inference_grpc_pb2 as pb
+from tests.lifecycle.conftest import constant_model, put
+
+CONFIG = {"name": "given", "platform": "onnxruntime_onnx", "max_batch_size": 8}
+
+
+@pytest.fixture
+def served(start_server, repository):
+    return start_server(repository, "--explicit", "--load-model", "m")
+
+
+@pytest.fixture
+def client(served):
+    with triton.InferenceServerClient(served.grpc) as connected:
+        yield connected
+
+
+def infer(client, model="m"):
+    tensor = triton.InferInput("x", [1, 2], "FP32")
+    tensor.set_data_from_numpy(np.zeros((1, 2), np.float32))
+    return client.infer(model, [tensor]).as_numpy("version").item()
+
+
+def index(client):
+    found = client.get_model_repository_index(as_json=True)
+    return {(each["name"], each.get("version")): each for each in found["models"]}
+
+
+def test_client_loads_and_unloads(client, repository):
+    put(repository, "other", 1, constant_model(5))
+    client.load_model("other")
+    assert infer(client, "other") == 5
+    assert index(client)["other", "1"]["state"] == "READY"
+    client.unload_model("other")
+    with pytest.raises(triton.InferenceServerException, match="has no available versions"):
+        infer(client, "other")
+    assert index(client)["other", "1"]["state"] in {"UNLOADING", "UNAVAILABLE"}
+
+
+def test_client_loads_files_and_configuration_that_it_sends(client):
+    files = {"file:1/model.onnx": constant_model(9)}
+    client.load_model("given", config=json.dumps(CONFIG), files=files)
+    assert infer(client, "given") == 9
+    config = client.get_model_config("given", as_json=True)["config"]
+    assert config["max_batch_size"] == 8
+
+
+def test_client_sends_a_configuration_for_what_the_repository_holds(client):
+    config = {"max_batch_size": 4, "platform": "onnxruntime_onnx"}
+    client.load_model("m", config=json.dumps(config))
+    assert client.get_model_config("m", as_json=True)["config"]["max_batch_size"] == 4
+    client.load_model("m")
+    assert client.get_model_config("m", as_json=True)["config"]["max_batch_size"] != 4
+
+
+def test_index_shows_failed_versions_with_their_reasons(client, repository):
+    put(repository, "bad", 1, b"no model")
+    with pytest.raises(triton.InferenceServerException, match="load failed for model 'bad'"):
+        client.load_model("bad")
+    entry = index(client)["bad", "1"]
+    assert entry["state"] == "UNAVAILABLE"
+    assert "bad/1/model.onnx" in entry["reason"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"file:1/model.onnx": {"bytes_param": b"x"}}, "without the parameter 'config'"),
+        ({"files": {"string_param": "x"}}, "unrecognized load parameter 'files'"),
+        ({"config": {"int64_param": 1}}, "must be a string_param"),
+        ({"config": {"string_param": "{"}}, "config"),
+        ({"config": {"string_param": "{}"}, "file:model.onnx": {"bytes_param": b""}}, "file:1/"),
+        (
+            {"config": {"string_param": "{}"}, "file:1/../../x": {"bytes_param": b"x"}},
+            "load failed",
+        ),
+        (
+            {"config": {"string_param": "{}"}, "file:1//etc/passwd": {"bytes_param": b"x"}},
+            "load failed",
+        ),
+    ],
+)
+def test_parameters_that_cannot_be_are_refused(operator_of, served, parameters, words):
+    operator = operator_of(served)
+    message = pb.RepositoryModelLoadRequest(model_name="given")
+    for key, value in parameters.items():
+        for kind, content in value.items():
+            setattr(message.parameters[key], kind, content)
+    with pytest.raises(grpc.RpcError) as refused:
+        operator.inference.RepositoryModelLoad(message, timeout=30)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert words in refused.value.details()
+    assert operator.version() == 1
+
+
+def test_repository_name_is_not_supported(operator_of, served):
+    operator = operator_of(served)
+    for call, message in (
+        (operator.inference.RepositoryModelLoad, pb.RepositoryModelLoadRequest),
+        (operator.inference.RepositoryModelUnload, pb.RepositoryModelUnloadRequest),
+        (operator.inference.RepositoryIndex, pb.RepositoryIndexRequest),
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            call(message(repository_name="r"), timeout=30)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
