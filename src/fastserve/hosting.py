@@ -12,6 +12,7 @@ from fastserve._core import core
 from fastserve.config import Settings
 from fastserve.models.attempt import Attempts
 from fastserve.models.catalog import Catalog
+from fastserve.models.checked_cache import CheckedCache
 from fastserve.models.checker import Checker, CheckLimits
 from fastserve.models.drain import Drain
 from fastserve.models.follower import Follower
@@ -48,6 +49,7 @@ class Hosting:
         *,
         library: core.Library,
         checker: Checker | None,
+        checked: CheckedCache,
         state: StateFolder,
         threads: int,
     ) -> None:
@@ -55,6 +57,7 @@ class Hosting:
         self._engine = engine
         self._state = state
         self._checker = checker
+        self._checked = checked
         self.catalog = Catalog(engine)
         self.catalog.on_transition(_log_transition)
         self.state_changes = _StateChanges()
@@ -71,6 +74,7 @@ class Hosting:
                 seconds=settings.lifecycle.check_seconds,
                 memory_bytes=settings.lifecycle.check_memory_bytes,
             ),
+            checked=checked,
         )
         self.choices = choices = OperatorChoices(state.path, _log_problem)
         self.drain = Drain(self.catalog, engine)
@@ -136,6 +140,7 @@ class Hosting:
         else:
             await load_all(self.catalog, self.follower)
         self.pool.lower()
+        await self._save_checked()
         if self.is_following:
             watcher = Watcher(
                 self.follower,
@@ -156,6 +161,7 @@ class Hosting:
         await self.drain.close()
         await asyncio.gather(*self._recording, self.choices.save(), return_exceptions=True)
         await asyncio.get_running_loop().run_in_executor(None, self.pool.close)
+        await self._save_checked()
         if self._checker is not None:
             self._checker.close()
 
@@ -207,6 +213,12 @@ class Hosting:
         task = asyncio.get_running_loop().create_task(self._keep(event))
         self._recording.add(task)
         task.add_done_callback(self._recording.discard)
+
+    async def _save_checked(self) -> None:
+        try:
+            await asyncio.to_thread(self._checked.save)
+        except OSError as error:
+            _log_problem(f"passed checks cannot be kept: {error.strerror or error}")
 
     async def _keep(self, event: AuditEvent) -> None:
         await self._state.append(event)

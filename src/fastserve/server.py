@@ -23,20 +23,15 @@ from fastserve.config import Address, check_settings
 from fastserve.errors import FastserveError, InvalidConfig
 from fastserve.figures import Figures
 from fastserve.hosting import Hosting
+from fastserve.models.checked_cache import CHECKED_FILE, CheckedCache
 from fastserve.models.checker import Checker
 from fastserve.models.loader import find_runtime_library, open_library
 from fastserve.models.readiness import Readiness
 from fastserve.models.threads import ThreadPlan, plan_threads, read_cpu_budget
 from fastserve.observe.logs import configure_logs, get_logger
-from fastserve.rpc.audit import AuditServicer
-from fastserve.rpc.control import ControlServicer
-from fastserve.rpc.inference import InferenceServicer
 from fastserve.rpc.method_table import Method
 from fastserve.rpc.operations import Operations
-from fastserve.rpc.repository import RepositoryServicer
-from fastserve.rpc.settings import SettingsServicer
 from fastserve.rpc.transport import Served, Transport, open_transport
-from fastserve.rpc.upload import Upload
 from fastserve.settings import SourcedSettings
 from fastserve.state_folder import open_state_folder
 from fastserve.tokens import Token, read_tokens
@@ -107,15 +102,19 @@ class Server:
             inline_budget_ns=self._threads.inline_budget_us * 1000,
         )
         library = find_runtime_library()
-        # Begins to start its process, which takes as long as opening the library here.
-        checker = Checker(library) if settings.lifecycle.check else None
-        self._library = open_library(library)
         self._state = open_state_folder(settings)
+        checked = CheckedCache(self._state.path and self._state.path / CHECKED_FILE)
+        # Begins to start its process, which takes as long as opening the library here; where all
+        # may have been checked before, it waits until it is needed.
+        is_eager = not len(checked)
+        checker = Checker(library, is_eager=is_eager) if settings.lifecycle.check else None
+        self._library = open_library(library)
         self._hosting = Hosting(
             settings,
             self._engine,
             library=self._library,
             checker=checker,
+            checked=checked,
             state=self._state,
             threads=self._threads.cpus,
         )
@@ -129,6 +128,8 @@ class Server:
         """Until a signal; the exit code."""
         stop = _signals()
         loading = asyncio.create_task(self._hosting.start(), name="load")
+        # Begins to read the disk before what follows takes the interpreter.
+        await asyncio.sleep(0)
         try:
             self._transport = open_transport(
                 self._settings,
@@ -158,6 +159,14 @@ class Server:
 
     def _methods(self) -> Iterator[Method]:
         """All but health, reflection and the inferences themselves."""
+        # Imported while models load.
+        from fastserve.rpc.audit import AuditServicer  # noqa: PLC0415
+        from fastserve.rpc.control import ControlServicer  # noqa: PLC0415
+        from fastserve.rpc.inference import InferenceServicer  # noqa: PLC0415
+        from fastserve.rpc.repository import RepositoryServicer  # noqa: PLC0415
+        from fastserve.rpc.settings import SettingsServicer  # noqa: PLC0415
+        from fastserve.rpc.upload import Upload  # noqa: PLC0415
+
         hosting = self._hosting
         operations = Operations(
             hosting.catalog, hosting.lifecycle, hosting.drain, hosting.choices, self._state

@@ -1,5 +1,7 @@
 """A passed check counts for the same bytes, options and library, and for nothing else."""
 
+import msgspec
+
 from fastserve._core import core
 from fastserve.models.checked_cache import CheckedCache
 from fastserve.models.checker import CheckReport
@@ -37,3 +39,18 @@ def test_cache_forgets_the_least_recently_used():
     cache.keep("c", OPTIONS, "1.31", report())
     found = [cache.find(digest, OPTIONS, "1.31") for digest in "abc"]
     assert found == [report(), None, report()]
+
+
+def test_cache_is_there_again_after_a_restart_and_damage_only_empties_it(tmp_path):
+    path = tmp_path / "checked.state"
+    cache = CheckedCache(path)
+    spec = core.TensorSpec("x", "FP32", (-1, 2), ("N", ""))
+    kept = msgspec.structs.replace(report(), inputs=(spec,))
+    cache.keep("d1", OPTIONS, "1.31", kept)
+    cache.save()
+    assert CheckedCache(path).find("d1", OPTIONS, "1.31") == kept
+    path.write_bytes(path.read_bytes()[:-5])
+    assert len(CheckedCache(path)) == 0
+    cache.keep("d2", OPTIONS, "1.31", report())
+    cache.save()
+    assert len(CheckedCache(path)) == 2

@@ -9,6 +9,7 @@ import msgspec
 from fastserve._core import core
 from fastserve.config import LimitSettings
 from fastserve.errors import FastserveError
+from fastserve.models.checked_cache import CheckedCache
 from fastserve.models.checker import CheckLimits
 from fastserve.models.loader import (
     LoadedVersion,
@@ -80,6 +81,7 @@ def make_forecast(repository: Path | None, *, io_threads: int, executors: int) -
             limits=limits,
             checker=None,
             check_limits=CheckLimits(),
+            checked=CheckedCache(),
         )
         kept: list[LoadedVersion] = []  # as a server keeps them: memory is not used twice
         models = tuple(_forecast(source, loader, model, kept) for model in scan.models)

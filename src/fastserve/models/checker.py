@@ -98,13 +98,18 @@ class _Outcome(msgspec.Struct):
 class Checker:
     """Owns the process that checks. Thread: any number of checks at once."""
 
-    def __init__(self, library_path: Path, *, python: str = sys.executable) -> None:
-        """Starts the process and does not wait for it: the first check does."""
+    def __init__(
+        self, library_path: Path, *, python: str = sys.executable, is_eager: bool = True
+    ) -> None:
+        """Starts the process and does not wait for it: the first check does.
+
+        One that is not eager starts it at the first check.
+        """
         self._library_path = library_path
         self._python = python
         self._lock = threading.Lock()
         self._is_closed = False
-        self._process: _Process | None = _Process(python, library_path)
+        self._process: _Process | None = _Process(python, library_path) if is_eager else None
 
     def __enter__(self) -> Self:
         return self

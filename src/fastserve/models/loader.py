@@ -18,14 +18,12 @@ from fastserve.errors import FastserveError, InvalidConfig, VersionFailed, from_
 from fastserve.model_config import ModelConfig, PriorityConfig, TensorConfig
 from fastserve.models.checked_cache import CheckedCache
 from fastserve.models.checker import CheckLimits, CheckReport
-from fastserve.models.configured_warmup import make_tensors
 from fastserve.models.example import read_example, wire_inputs
 from fastserve.models.golden import check_golden
 from fastserve.models.inspection import BatchingDecision, decide_batching
 from fastserve.models.model_settings import ModelSettings
 from fastserve.models.pinned import PinnedVersion, pin_version
 from fastserve.models.state import State
-from fastserve.models.triton_config import compare_signature
 from fastserve.models.warmup import (
     MAX_AUTOMATIC_ROWS,
     Cost,
@@ -145,16 +143,19 @@ class Loader:
         limits: LimitSettings,
         checker: VersionChecker | None,
         check_limits: CheckLimits,
+        checked: CheckedCache,
     ) -> None:
-        """`check_limits` hold where a model's own configuration says nothing."""
+        """`check_limits` hold where a model's own configuration says nothing.
+
+        A version whose check is in `checked` is not tried again.
+        """
         self._engine = engine
         self._library = library
         self._root = root
         self._limits = limits
         self._checker = checker
         self._check_limits = check_limits
-        # A version that passed is not tried again when it comes back.
-        self._checked = CheckedCache()
+        self._checked = checked
 
     def load(
         self,
@@ -312,6 +313,9 @@ class Loader:
     def _run_configured(self, job: LoadJob, version: core.Version) -> list[str]:
         """The warm-up requests of a config.pbtxt. Returns notes."""
         notes: list[str] = []
+        if not job.settings.warmup:
+            return notes
+        from fastserve.models.configured_warmup import make_tensors  # noqa: PLC0415 - as it is rare
 
         def read_file(name: str) -> bytes:
             if job.folder is None:
@@ -405,6 +409,8 @@ def _check_declared(
     """What a config.pbtxt says of the tensors must be so. Errors: InvalidConfig."""
     if settings.triton is None:
         return
+    from fastserve.models.triton_config import compare_signature  # noqa: PLC0415 - as it is rare
+
     problems = compare_signature(settings.triton, inputs, outputs)
     if problems:
         raise InvalidConfig("; ".join(problems))

@@ -12,6 +12,7 @@ import msgspec
 from fastserve.config import convert
 from fastserve.errors import quoted
 from fastserve.model_config import MODEL_FILE, ModelConfig, file_name_problem
+from fastserve.models.model_settings import TRITON_FILE
 from fastserve.models.triton_batching import read_batching, read_queue, read_versions
 from fastserve.models.triton_fields import apply_rules
 from fastserve.models.triton_json import parse_json
@@ -28,7 +29,6 @@ from fastserve.models.triton_tensors import (
 from fastserve.models.triton_text import parse_text
 from fastserve.models.triton_warmup import WarmupRequest, read_warmup
 
-TRITON_FILE: Final = "config.pbtxt"
 PLATFORM: Final = "onnxruntime_onnx"
 BACKEND: Final = "onnxruntime"
 # What messages call the JSON: the parameter that brings it.
