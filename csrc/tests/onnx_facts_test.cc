@@ -81,7 +81,8 @@ TEST_CASE("onnx facts tell initializers of the main graph from all others") {
       {field(25, field(7, field(5, field(5, tensor)))), false},  // function
       {field(25, field(11, field(5, tensor))), false},           // default of a function
   };
-  for (const auto& [bytes, is_initializer] : places) {
+  for (const auto& [model, is_initializer] : places) {
+    const std::string& bytes = model;  // clang 14 captures no structured binding
     CAPTURE(bytes);
     Result<OnnxFacts> read = facts(bytes);
     REQUIRE(read.ok());

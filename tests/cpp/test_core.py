@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CSRC = ROOT / "csrc"
 BUILD = ROOT / "build"
-FUZZ_SECONDS = int(os.environ.get("FASTSERVE_FUZZ_SECONDS", "20"))
+FUZZ_SECONDS = int(os.environ.get("FASTSERVE_FUZZ_SECONDS", "6"))
 CLANG = shutil.which("clang++")
 
 pytestmark = pytest.mark.cpp

@@ -14,7 +14,7 @@ from fastserve.durable.state_file import read_state
 from fastserve.observe.audit import AuditEvent, AuditLog
 from fastserve.observe.audit_record import CHECKPOINT, LOST, parse_record
 
-KILLS = 50
+KILLS = 25
 EXIT, TEAR = -1, -2
 # One case never makes more changes than this; the loop over them ends by itself.
 MOST_CALLS = 200

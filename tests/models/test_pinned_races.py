@@ -1,6 +1,6 @@
 """Somebody writes while a version is read: a whole version, another whole version, or a refusal.
 
-FASTSERVE_SOAK=1 runs 10,000 rounds of each kind of writer instead of 200.
+FASTSERVE_SOAK=1 runs 10,000 rounds of each kind of writer instead of 100.
 """
 
 import ctypes
@@ -100,7 +100,7 @@ def read_again_and_again(folder, root, published, rounds):
 
 @pytest.fixture
 def rounds(soak):
-    return 10_000 if soak else 200
+    return 10_000 if soak else 100
 
 
 @pytest.mark.parametrize("has_manifest", [True, False])

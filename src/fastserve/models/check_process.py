@@ -207,7 +207,7 @@ def _limit(request: Mapping[str, Any]) -> None:
         _, most = resource.getrlimit(kind)
         bound = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(kind, (bound, bound))
-    os.nice(19)
+    os.nice(10)
     # If the machine itself runs out of memory, the child goes before the server.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")

@@ -1,6 +1,6 @@
 """Threads for work that may take long: reading files, building sessions, first runs.
 
-Once the server serves, they run at the lowest priority, so that a load takes what time the serving
+Once the server serves, they run at a low priority, so that a load takes what time the serving
 threads leave. Threads that ONNX Runtime makes inherit it, so a model that asks for threads of its
 own is built at normal priority: those threads will serve.
 """
@@ -12,7 +12,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, ParamSpec, TypeVar
 
-_LOWEST: Final = 19
+# A tenth of what a serving thread gets on the same core. At 19 it would be a seventieth: on a
+# saturated machine loads then take minutes, and the interpreter's lock waits for them.
+_NICE: Final = 10
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -68,4 +70,4 @@ class LoadPool:
 
 def _lower_priority() -> None:
     # Linux keeps a nice value for each thread.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOWEST)
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

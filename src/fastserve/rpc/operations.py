@@ -128,6 +128,9 @@ class Operations:
         except FastserveError as error:
             reason, outcome = error.message, "refused" if error.code in _REFUSALS else "failed"
             raise
+        except BaseException as error:
+            reason, outcome = f"ended by {type(error).__name__}", "failed"
+            raise
         finally:
             after = summarize(self._catalog, event.model)
             record = msgspec.structs.replace(
