@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+from fastserve._proto import fastserve_control_pb2 as control_pb
 from tests.lifecycle.conftest import SteadyTraffic, constant_model, put
 
 
@@ -205,3 +206,28 @@ def test_recorded_warm_up_that_does_not_fit_is_noted_and_does_not_fail_the_load(
     notes = operator.describe().versions[1].notes
     assert len(notes) == 1
     assert "warmup/other.npz: lacks input 'x'" in notes[0]
+
+
+def test_file_that_nobody_thought_of_fails_its_own_version_and_not_the_start(
+    start_server, operator_of, repository
+):
+    warmup = put(repository, "odd", 1, constant_model(1)) / "golden"
+    warmup.mkdir()
+    (warmup / "a.json").write_text(
+        '{"inputs": [{"name": "x", "datatype": "UINT8", "shape": [2], "data": [300, 1]}]}'
+    )
+    operator = operator_of(start_server(repository))
+    assert operator.version() == 1
+    assert operator.states("odd") == {1: "FAILED"}
+
+
+def test_load_that_is_refused_leaves_one_under_way_its_effect(
+    start_server, operator_of, repository
+):
+    put(repository, "m", 2, constant_model(2))
+    operator = operator_of(start_server(repository, "--explicit"))
+    call = operator.control.LoadModel(control_pb.LoadModelRequest(model="m"), timeout=60)
+    with pytest.raises(grpc.RpcError, match="version 99 is not found"):
+        operator.load("m", 99)
+    assert list(call)[-1].is_serving
+    assert operator.version() == 2

@@ -54,6 +54,15 @@ def test_client_loads_files_and_configuration_that_it_sends(client):
     assert config["max_batch_size"] == 8
 
 
+def test_client_goes_back_from_its_files_to_those_of_the_repository(client):
+    config = {"platform": "onnxruntime_onnx", "max_batch_size": 8}
+    files = {"file:1/model.onnx": constant_model(9)}
+    client.load_model("m", config=json.dumps(config), files=files)
+    assert infer(client) == 9
+    client.load_model("m")
+    assert infer(client) == 1
+
+
 def test_client_sends_a_configuration_for_what_the_repository_holds(client):
     config = {"max_batch_size": 4, "platform": "onnxruntime_onnx"}
     client.load_model("m", config=json.dumps(config))

@@ -84,7 +84,8 @@ Status InferDesk::park(InferCall* infer) {
                 " bytes wait for models that are being loaded, and no more may; retry later"};
   }
   port_->want(scratch_.model_name, scratch_.model_version);
-  parked_generation_ = port_->generation();
+  // Of the first that waits: a later one must not hide a publish that came in between.
+  if (parked_.empty()) parked_generation_ = port_->generation();
   parked_.push_back(infer);
   parked_bytes_ += bytes;
   infer->is_parked = true;
@@ -102,6 +103,7 @@ void InferDesk::unpark(InferCall* infer) {
 void InferDesk::retry_parked() {
   if (parked_.empty() || port_->generation() == parked_generation_) return;
   const Nanos now = monotonic_now();
+  const uint64_t generation = port_->generation();
   // An answer may take others of the queue back, and one that has to go on waiting goes to its end.
   for (size_t left = parked_.size(); left > 0 && !parked_.empty(); --left) {
     InferCall* infer = parked_.front();
@@ -111,7 +113,8 @@ void InferDesk::retry_parked() {
     infer->status = admit(infer, now);
     if (!infer->status.ok()) on_answer_(*infer);
   }
-  parked_generation_ = port_->generation();
+  // What was published during the loop is seen at the next wake-up, which it has caused.
+  parked_generation_ = generation;
 }
 
 bool InferDesk::cancel(InferCall* infer, engine::Failure why) {

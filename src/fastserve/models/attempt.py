@@ -100,6 +100,12 @@ class Attempts:
             model.put(attempt)
         try:
             return await self._attempt(model, job, options, attempt, current)
+        except Exception as error:
+            reason = self._note_failure(model, attempt, error)
+            if isinstance(error, FastserveError):
+                raise
+            # A bug, or something that nobody thought of: it fails this load and nothing else.
+            raise VersionFailed(reason) from error
         except BaseException as error:
             self._note_failure(model, attempt, error)
             raise
@@ -168,7 +174,7 @@ class Attempts:
 
     def _note_failure(
         self, model: ModelRecord, attempt: VersionRecord, error: BaseException
-    ) -> None:
+    ) -> str:
         if isinstance(error, FastserveError):
             reason = error.message
         elif isinstance(error, asyncio.CancelledError):
@@ -185,3 +191,4 @@ class Attempts:
             record.failures = attempt.failures
             record.reason = f"answers with the files that it was loaded from; {reason}"
         self._catalog.publish(model)
+        return reason

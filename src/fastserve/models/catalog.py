@@ -144,7 +144,12 @@ class Catalog:
             listener(record, before)
 
     def publish(self, model: ModelRecord) -> None:
-        """Makes the model's entry in the data plane what its record says."""
+        """Makes the model's entry in the data plane what its record says.
+
+        A record that the catalog has dropped meanwhile is nobody's model any more.
+        """
+        if self._models.get(model.name) is not model:
+            return
         serving = model.versions.get(model.serving)
         can_serve = serving is not None and (serving.is_ready or serving.is_on_demand)
         self._publisher.publish(

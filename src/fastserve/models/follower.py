@@ -130,13 +130,17 @@ class Follower:
         changed = {
             number
             for number in settled
-            if is_new_settings
-            or self._is_to_load(record, number, found.fingerprints[model.name, number])
+            if not _waits_for_requests(record, number)
+            and (
+                is_new_settings
+                or self._is_to_load(record, number, found.fingerprints[model.name, number])
+            )
         }
         gone = set() if record is None else _gone_versions(record, model)
         if gone:
-            self._lifecycle.forget_versions(model.name, gone)
-            self._listener.left(model.name, gone)
+            left = self._lifecycle.forget_versions(model.name, gone)
+            if left:
+                self._listener.left(model.name, left)
         if not changed and not gone:
             if record is None:
                 self._catalog.publish(await self._lifecycle.register(model))
@@ -191,6 +195,12 @@ class Follower:
             if not sight.is_complete and now - sight.since < self._settle_seconds
         ]
         return max(0.01, min(waits)) if waits else None
+
+
+def _waits_for_requests(model: ModelRecord | None, number: int) -> bool:
+    """It is loaded when a request asks for it, and read then."""
+    record = None if model is None else model.versions.get(number)
+    return record is not None and record.is_on_demand and not record.is_ready
 
 
 def _gone_versions(record: ModelRecord, model: FoundModel) -> set[int]:

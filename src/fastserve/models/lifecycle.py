@@ -60,8 +60,10 @@ class Lifecycle:
         self._traffic = traffic
         self._choices = choices
         self._locks: dict[str, asyncio.Lock] = {}
-        # Counts words about what serves, so that a load knows when a later word overtook it.
+        # Numbers words about what serves, and keeps the latest that took effect: a load that a
+        # later word overtook does not serve.
         self._words: dict[str, int] = {}
+        self._effective: dict[str, int] = {}
 
     async def load(
         self, name: str, version: str = "", options: LoadOptions = _DEFAULTS
@@ -79,7 +81,8 @@ class Lifecycle:
             if record.loaded is not None and not options.is_standby:
                 self._attempts.check_signature(model, record.loaded, options)
             model.is_unloaded = False
-            self._take_up(model, record, options)
+            if options.is_standby or self._takes_effect(name, word):
+                self._take_up(model, record, options)
             return record
         async with self.lock(name):
             model, settings = await self._look(name, options)
@@ -90,15 +93,15 @@ class Lifecycle:
                 self._require(model, wanted)
                 await self._bring_up_all(model, settings, wanted.versions, options)
                 record = self._serve_wanted(model, wanted, word)
-                self._end(model)
+                self.end(model)
                 return record
             number = self._catalog.record(model, version).number
             record = await self._attempts.bring_up(
                 model, self.job(model, number, settings), options
             )
-            if self._words[name] == word or options.is_standby:
+            if options.is_standby or self._takes_effect(name, word):
                 self._take_up(model, record, options)
-            self._end(model)
+            self.end(model)
             return record
 
     async def reload(self, name: str, options: LoadOptions = _DEFAULTS) -> list[VersionRecord]:
@@ -118,7 +121,7 @@ class Lifecycle:
             before = {number: self._content(model, number) for number in numbers}
             await self._bring_up_all(model, settings, numbers, options)
             self._serve_wanted(model, wanted, word)
-            self._end(model)
+            self.end(model)
             return [
                 model.versions[number]
                 for number in numbers
@@ -133,9 +136,9 @@ class Lifecycle:
             self._configure(model, job.settings)
             model.is_unloaded = False
             record = await self._attempts.bring_up(model, job, options)
-            if self._words[job.model] == word:
+            if self._takes_effect(job.model, word):
                 self._take_up(model, record, options)
-            self._end(model)
+            self.end(model)
             return record
 
     async def follow(
@@ -173,7 +176,7 @@ class Lifecycle:
                 raise
             if model.versions[wanted.serving].is_ready:
                 self._serve_wanted(model, wanted, word)
-            self._end(model)
+            self.end(model)
             return before != (model.serving, self._content(model, model.serving))
 
     def unload(
@@ -185,7 +188,7 @@ class Lifecycle:
         answers and it is not forced.
         """
         model = self._catalog.model(name)
-        self._speak(name)
+        word = self._speak(name)
         if version:
             gone = [self._catalog.record(model, version)]
             others = [each for each in model.ready if each.number != gone[0].number]
@@ -197,12 +200,16 @@ class Lifecycle:
         else:
             model.is_unloaded = True
             gone = list(model.versions.values())
+        self._takes_effect(name, word)
         for record in gone:
             record.is_on_demand = False
             model.standby.discard(record.number)
             model.pinned = 0 if model.pinned == record.number else model.pinned
         leaving = [record for record in gone if record.is_ready]
         self._traffic.take_out(model, leaving, "unloaded on an operator's word")
+        if not version:
+            model.serving = 0
+            self._catalog.publish(model)
         self._traffic.remember(model)
         return leaving
 
@@ -241,8 +248,8 @@ class Lifecycle:
         self._traffic.point(model, labels)
         return before
 
-    def forget_versions(self, name: str, numbers: Collection[int]) -> None:
-        """Versions whose folders are gone: dropped, or drained if others answer."""
+    def forget_versions(self, name: str, numbers: Collection[int]) -> list[int]:
+        """Versions whose folders are gone: dropped, or drained if others answer. Returns those."""
         model = self._catalog.model(name)
         gone = [record for record in model.versions.values() if record.number in numbers]
         leaving = [record for record in gone if record.is_ready]
@@ -250,15 +257,18 @@ class Lifecycle:
             # Availability first: what serves stays until something else does.
             leaving = [record for record in leaving if record.number != model.serving]
         self._traffic.take_out(model, leaving, "its folder is gone")
-        for record in gone:
-            if record.state in (State.NEW, State.UNLOADED, State.FAILED):
-                model.versions.pop(record.number, None)
+        dropped = [
+            record for record in gone if record.state in (State.NEW, State.UNLOADED, State.FAILED)
+        ]
+        for record in dropped:
+            model.versions.pop(record.number, None)
         self._catalog.publish(model)
+        return sorted(record.number for record in (*leaving, *dropped))
 
     def forget_model(self, name: str) -> None:
         """The model's folder is gone: everything drains; its name is unknown from now on."""
         model = self._catalog.model(name)
-        self._speak(name)
+        self._takes_effect(name, self._speak(name))
         leaving = [record for record in model.versions.values() if record.is_ready]
         self._traffic.take_out(model, leaving, "the model's folder is gone")
         self._catalog.drop(name)
@@ -297,13 +307,20 @@ class Lifecycle:
                 )
             except FastserveError:
                 continue
-            if self._words.get(model.name, 0) == word:
+            if self._takes_effect(model.name, word):
                 self._traffic.serve(model, record)
             return
 
     def _speak(self, name: str) -> int:
         self._words[name] = self._words.get(name, 0) + 1
         return self._words[name]
+
+    def _takes_effect(self, name: str, word: int) -> bool:
+        """Whether no later word about the model did; then this one does, from here on."""
+        if word < self._effective.get(name, 0):
+            return False
+        self._effective[name] = word
+        return True
 
     def _hot(self, name: str, version: str) -> tuple[ModelRecord, VersionRecord] | None:
         """The named version, if it is loaded."""
@@ -333,7 +350,10 @@ class Lifecycle:
     def _enter(self, model: ModelRecord, found: FoundModel) -> None:
         model.problem = found.problem
         for version in found.versions:
-            if version.number not in model.versions:
+            known = model.versions.get(version.number)
+            if known is not None and known.path is None:
+                known.path = version.path
+            elif known is None:
                 model.put(VersionRecord(model=model.name, number=version.number, path=version.path))
 
     def _configure(self, model: ModelRecord, settings: ModelSettings) -> None:
@@ -373,7 +393,7 @@ class Lifecycle:
         record = model.versions[wanted.serving]
         if not record.is_ready:
             raise VersionFailed(f"version {record.number}: {record.reason}")
-        if self._words.get(model.name, 0) == word:
+        if self._takes_effect(model.name, word):
             self._traffic.serve(model, record)
         return record
 
@@ -388,7 +408,7 @@ class Lifecycle:
         record = model.versions.get(number)
         return record.loaded.content if record is not None and record.loaded is not None else ""
 
-    def _end(self, model: ModelRecord) -> None:
+    def end(self, model: ModelRecord) -> None:
         """The end of a load: an operator's word to unload the model may have come meanwhile."""
         if model.is_unloaded:
             ready = [record for record in model.versions.values() if record.is_ready]

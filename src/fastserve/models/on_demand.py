@@ -84,6 +84,7 @@ class OnDemand:
                 settings = await self._pool.run(self._repository.read_settings, found)
                 job = self._lifecycle.job(model, number, settings)
                 await self._attempts.bring_up(model, job, _AS_BEFORE)
+                self._lifecycle.end(model)
             except FastserveError as error:
                 if record.state is not State.FAILED:
                     record.reason = error.message
@@ -96,6 +97,8 @@ class OnDemand:
     def _offer_again(self, name: str, number: int) -> None:
         model = self._catalog.get(name)
         record = None if model is None else model.versions.get(number)
-        if model is not None and record is not None and record.state is State.FAILED:
+        if model is None or record is None or model.is_unloaded:
+            return
+        if record.state in (State.NEW, State.UNLOADED, State.FAILED):
             record.is_on_demand = True
             self._catalog.publish(model)

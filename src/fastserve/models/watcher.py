@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from fastserve.errors import InvalidConfig
 from fastserve.models.follower import Follower, changed_models
 
 # Between full looks of `--watch`: what the kernel did not tell is found within this.
@@ -47,9 +46,9 @@ class Watcher:
                 names = await self._wait(every if due is None else min(every, due))
                 try:
                     due = await self._follower.look(names)
-                except InvalidConfig as error:
-                    # The repository's folder itself is gone for the moment: what serves stays.
-                    self._on_problem(error.message)
+                except Exception as error:  # noqa: BLE001 - following goes on, whatever happens
+                    # The repository itself may be gone for the moment: what serves stays.
+                    self._on_problem(f"the repository was not looked at: {error}")
         finally:
             if listening is not None:
                 listening.cancel()

@@ -25,6 +25,8 @@ from fastserve.observe.audit import AuditEvent
 from fastserve.rpc.context import CallContext
 
 T = TypeVar("T")
+# Of a version's number; longer texts are refused where they are looked up.
+_MAX_DIGITS = 19
 
 
 class Recorder(Protocol):
@@ -54,7 +56,7 @@ class Operations:
         self, context: CallContext, name: str, version: str, options: LoadOptions
     ) -> VersionRecord:
         """Errors: as Lifecycle.load."""
-        is_number = version.isdecimal()
+        is_number = version.isascii() and version.isdecimal() and len(version) <= _MAX_DIGITS
         number = int(version) if is_number else 0
         label = "" if is_number or not version else f"label {version}"
         return await self._recorded(
