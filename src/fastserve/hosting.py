@@ -5,8 +5,10 @@ can be read at once.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
+
+import msgspec
 
 from fastserve._core import core
 from fastserve.config import Settings
@@ -98,9 +100,7 @@ class Hosting:
             traffic=self.traffic,
             choices=choices,
         )
-        self.on_demand = OnDemand(
-            self.catalog, self.repository, self.pool, attempts, self.lifecycle
-        )
+        self.on_demand = OnDemand(self.catalog, self.lifecycle)
         self.inspector = Inspector(self.repository, loader, self.pool)
         self.follower = Follower(
             self.catalog,
@@ -168,45 +168,26 @@ class Hosting:
     # What the follower tells (models.follower.FollowListener).
 
     def followed(self, model: str, before: int, after: int) -> None:
-        self._record(
-            AuditEvent(
-                action="model.load",
-                actor=_ACTOR,
-                origin="automatic",
-                model=model,
-                version=after,
-                before={"serving": before},
-                after=summarize(self.catalog, model),
-                reason="the repository changed",
-            )
-        )
+        event = self._event("model.load", model, before={"serving": before})
+        event = msgspec.structs.replace(event, version=after, reason="the repository changed")
+        self._record(event)
 
     def failed(self, model: str, reason: str) -> None:
-        now = summarize(self.catalog, model)
-        self._record(
-            AuditEvent(
-                action="model.load",
-                actor=_ACTOR,
-                origin="automatic",
-                model=model,
-                before=now,
-                after=now,
-                reason=reason,
-                outcome="failed",
-            )
-        )
+        event = self._event("model.load", model, before=summarize(self.catalog, model))
+        self._record(msgspec.structs.replace(event, reason=reason, outcome="failed"))
 
     def left(self, model: str, versions: Collection[int]) -> None:
-        self._record(
-            AuditEvent(
-                action="model.unload",
-                actor=_ACTOR,
-                origin="automatic",
-                model=model,
-                before={"versions": sorted(versions)},
-                after=summarize(self.catalog, model),
-                reason="folders left the repository",
-            )
+        event = self._event("model.unload", model, before={"versions": sorted(versions)})
+        self._record(msgspec.structs.replace(event, reason="folders left the repository"))
+
+    def _event(self, action: str, model: str, *, before: Mapping[str, object]) -> AuditEvent:
+        return AuditEvent(
+            action=action,
+            actor=_ACTOR,
+            origin="automatic",
+            model=model,
+            before=before,
+            after=summarize(self.catalog, model),
         )
 
     def _record(self, event: AuditEvent) -> None:

@@ -6,25 +6,11 @@ from typing import Final
 from fastserve._core import core
 from fastserve.errors import InvalidConfig, quoted
 from fastserve.model_config import ModelConfig
+from fastserve.models.datatypes import NUMPY_NAMES
 from fastserve.models.triton_warmup import WarmupInput, WarmupRequest
 
 # The same numbers at every load.
 _SEED: Final = 1
-# numpy's names of fixed-size datatypes; the others have their own rules below.
-_DTYPES: Final = {
-    "BOOL": "bool",
-    "UINT8": "uint8",
-    "UINT16": "uint16",
-    "UINT32": "uint32",
-    "UINT64": "uint64",
-    "INT8": "int8",
-    "INT16": "int16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "FP16": "float16",
-    "FP32": "float32",
-    "FP64": "float64",
-}
 
 
 def make_tensors(
@@ -64,11 +50,11 @@ def _data(
         return read_file(given.file) * rows
     if given.datatype == "BYTES":
         return b"\0\0\0\0" * count
-    if given.kind == "zero" or given.datatype not in _DTYPES:
+    if given.kind == "zero" or given.datatype not in NUMPY_NAMES:
         return bytes(count * _size(given.datatype))
     import numpy as np  # noqa: PLC0415 - only where a configuration asks for it
 
-    dtype = np.dtype(_DTYPES[given.datatype])
+    dtype = np.dtype(NUMPY_NAMES[given.datatype])
     random = np.random.default_rng(_SEED)
     if dtype.kind == "f":
         return random.random(count).astype(dtype).tobytes()

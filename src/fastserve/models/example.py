@@ -16,26 +16,12 @@ import msgspec
 
 from fastserve._core import core
 from fastserve.errors import ArtifactCorrupt, quoted
+from fastserve.models.datatypes import NUMPY_NAMES
 
 if TYPE_CHECKING:
     import numpy as np
 
 _OUTPUT: Final = "output:"
-# Wire datatypes by numpy's names; BF16 has none and cannot be kept in such files.
-_DTYPES: Final = {
-    "BOOL": "bool",
-    "UINT8": "uint8",
-    "UINT16": "uint16",
-    "UINT32": "uint32",
-    "UINT64": "uint64",
-    "INT8": "int8",
-    "INT16": "int16",
-    "INT32": "int32",
-    "INT64": "int64",
-    "FP16": "float16",
-    "FP32": "float32",
-    "FP64": "float64",
-}
 
 
 class Example(msgspec.Struct, frozen=True):
@@ -75,7 +61,7 @@ def array_of(datatype: str, shape: tuple[int, ...], data: bytes) -> "np.ndarray[
     import numpy as np  # noqa: PLC0415 - only where examples exist
 
     if datatype != "BYTES":
-        return np.frombuffer(data, dtype=_DTYPES[datatype]).reshape(shape)
+        return np.frombuffer(data, dtype=NUMPY_NAMES[datatype]).reshape(shape)
     values: list[bytes] = []
     position = 0
     while position < len(data):
@@ -127,8 +113,8 @@ def _tensors(entries: Any) -> dict[str, Any]:
             ]
             array = np.empty(len(flat), dtype=object)
             array[:] = flat
-        elif datatype in _DTYPES:
-            array = np.asarray(entry["data"], dtype=_DTYPES[datatype])
+        elif datatype in NUMPY_NAMES:
+            array = np.asarray(entry["data"], dtype=NUMPY_NAMES[datatype])
         else:
             raise ArtifactCorrupt(f"tensor {quoted(entry['name'])} has datatype {quoted(datatype)}")
         found[entry["name"]] = array.reshape(shape)
@@ -145,7 +131,7 @@ def _wire(name: str, spec: core.TensorSpec, array: Any) -> tuple[tuple[int, ...]
         ]
         data = b"".join(len(value).to_bytes(4, "little") + value for value in values)
         return array.shape, data
-    expected = _DTYPES.get(spec.datatype)
+    expected = NUMPY_NAMES.get(spec.datatype)
     if expected is None or array.dtype != np.dtype(expected):
         raise ArtifactCorrupt(
             f"{name}: input {quoted(spec.name)} is {array.dtype}, "

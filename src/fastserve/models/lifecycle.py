@@ -38,6 +38,8 @@ from fastserve.models.traffic import Traffic
 # Begins with no digit: a label never looks like a version's number.
 _LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
 _DEFAULTS: Final = LoadOptions()
+# Of a version that answered before: what clients need of it has not changed.
+_AS_BEFORE: Final = LoadOptions(allow_signature_change=True)
 
 
 class Lifecycle:
@@ -178,6 +180,19 @@ class Lifecycle:
                 self._serve_wanted(model, wanted, word)
             self.end(model)
             return before != (model.serving, self._content(model, model.serving))
+
+    async def load_again(self, name: str, number: int) -> None:
+        """Loads a version on demand; what serves and what operators chose stays.
+
+        Nothing happens when it is loaded, or no longer on demand. Errors: as `load`.
+        """
+        async with self.lock(name):
+            record = self._catalog.record(self._catalog.model(name), str(number))
+            if record.is_ready or not record.is_on_demand:
+                return
+            model, settings = await self._look(name, _AS_BEFORE)
+            await self._attempts.bring_up(model, self.job(model, number, settings), _AS_BEFORE)
+            self.end(model)
 
     def unload(
         self, name: str, version: str = "", *, is_forced: bool = False
