@@ -37,6 +37,8 @@ from fastserve.rpc.operations import summarize
 from fastserve.state_folder import StateFolder
 
 _ACTOR: Final = "server"
+# At once; more wait for their turn.
+_UPLOADS: Final = 4
 
 _log = get_logger("models")
 
@@ -66,6 +68,7 @@ class Hosting:
         self.catalog.on_transition(self.state_changes.count)
         self.repository = Repository(settings.repository)
         self.pool = LoadPool(settings.lifecycle.load_threads or threads)
+        self.upload_pool = LoadPool(_UPLOADS)
         loader = Loader(
             engine,
             library,
@@ -160,10 +163,12 @@ class Hosting:
         await self.on_demand.close()
         await self.drain.close()
         await asyncio.gather(*self._recording, self.choices.save(), return_exceptions=True)
-        await asyncio.get_running_loop().run_in_executor(None, self.pool.close)
-        await self._save_checked()
         if self._checker is not None:
+            # First: a check that hangs would hold its thread for as long as it may take.
             self._checker.close()
+        for pool in (self.pool, self.upload_pool):
+            await asyncio.to_thread(pool.close)
+        await self._save_checked()
 
     # What the follower tells (models.follower.FollowListener).
 

@@ -173,7 +173,7 @@ class Server:
         )
         upload = Upload(
             self._settings.repository,
-            hosting.pool,
+            hosting.upload_pool,
             max_bytes=self._settings.limits.max_model_bytes,
         )
         yield from InferenceServicer(hosting.catalog, self._readiness, hosting.on_demand).methods()

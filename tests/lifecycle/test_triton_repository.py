@@ -1,14 +1,16 @@
 """RepositoryIndex, RepositoryModelLoad and RepositoryModelUnload as Triton's clients use them."""
 
 import json
+import threading
 
 import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
+from fastserve._proto import fastserve_control_pb2 as control_pb
 from fastserve._proto import open_inference_grpc_pb2 as pb
-from tests.lifecycle.conftest import constant_model, put
+from tests.lifecycle.conftest import constant_model, put, request
 
 CONFIG = {"name": "given", "platform": "onnxruntime_onnx", "max_batch_size": 8}
 
@@ -121,3 +123,34 @@ def test_repository_name_is_not_supported(operator_of, served):
         with pytest.raises(grpc.RpcError) as refused:
             call(message(repository_name="r"), timeout=30)
         assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_load_goes_on_when_its_caller_leaves(operator_of, served, repository):
+    put(repository, "other", 1, constant_model(5, weight_bytes=20_000_000))
+    operator = operator_of(served)
+    message = pb.RepositoryModelLoadRequest(model_name="other")
+    with pytest.raises(grpc.RpcError) as late:
+        operator.inference.RepositoryModelLoad(message, timeout=0.02)
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    operator.wait_until(lambda: operator.states("other") == {1: "READY"})
+    response = operator.inference.ModelInfer(request("other"), timeout=30)
+    assert np.frombuffer(response.raw_output_contents[0], np.float32).tolist() == [5]
+    assert not [record for record in served.logs if "Traceback" in str(record)]
+
+
+def test_idle_uploads_hold_no_load_up(operator_of, served, repository):
+    operator = operator_of(served)
+    put(repository, "m", 2, constant_model(2))
+    header = control_pb.PushModelRequest(header=control_pb.PushModelRequest.Header(model="up"))
+    is_over = threading.Event()
+
+    def idle():
+        yield header
+        is_over.wait(30)
+
+    uploads = [operator.control.PushModel.future(idle(), timeout=30) for _ in range(8)]
+    operator.load("m", 2)
+    assert operator.version() == 2
+    is_over.set()
+    for upload in uploads:
+        upload.cancel()

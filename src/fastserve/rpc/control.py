@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from fastserve._proto import fastserve_control_pb2 as pb
 from fastserve.errors import InvalidConfig, VersionFailed, quoted
@@ -156,19 +156,17 @@ class ControlServicer:
         """The model's changes of state while `change` runs, and what serves at its end."""
         with _News(self._catalog, name) as news:
             task = asyncio.ensure_future(change())
+            taking = asyncio.ensure_future(news.take())
             try:
                 while not task.done():
-                    taking = asyncio.ensure_future(news.take())
                     await asyncio.wait({task, taking}, return_when=asyncio.FIRST_COMPLETED)
-                    if not taking.done():
-                        taking.cancel()
-                        break
-                    yield news.event(taking.result(), self._catalog.get(name))
+                    if taking.done():
+                        yield news.event(taking.result(), self._catalog.get(name))
+                        taking = asyncio.ensure_future(news.take())
                 await task
             finally:
-                # A caller that goes away does not take the load back: others may wait for it.
-                if not task.done():
-                    task.add_done_callback(_forget_failure)
+                taking.cancel()
+                task.cancel()
             while (record := news.take_now()) is not None:
                 yield news.event(record, self._catalog.get(name))
             model = self._catalog.get(name)
@@ -237,9 +235,3 @@ def _state(text: str) -> State:
     except KeyError:
         known = ", ".join(state.name for state in State)
         raise InvalidConfig(f"state {quoted(text)}: expected one of {known}") from None
-
-
-def _forget_failure(task: "asyncio.Future[Any]") -> None:
-    """The failure is in the version's record and in the audit log."""
-    if not task.cancelled():
-        task.exception()

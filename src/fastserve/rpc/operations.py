@@ -51,6 +51,7 @@ class Operations:
         self._drain = drain
         self._choices = choices
         self._recorder = recorder
+        self._under_way: set[asyncio.Task[Any]] = set()
 
     async def load(
         self, context: CallContext, name: str, version: str, options: LoadOptions
@@ -121,7 +122,22 @@ class Operations:
         await self._recorder.append(msgspec.structs.replace(event, after=dict(after)))
 
     async def _recorded(self, event: AuditEvent, change: Callable[[], Awaitable[T]]) -> T:
-        """Makes the change; durably recorded, as it ended, when this returns or raises."""
+        """Makes the change; durably recorded, as it ended, when this returns or raises.
+
+        A caller that leaves does not take it back: half a load helps nobody, others may wait.
+        """
+        task = asyncio.get_running_loop().create_task(self._make(event, change), name=event.action)
+        self._under_way.add(task)
+        task.add_done_callback(self._forget)
+        return await asyncio.shield(task)
+
+    def _forget(self, task: "asyncio.Task[Any]") -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            # Looked at, also when nobody waits any more: it is in the record.
+            task.exception()
+
+    async def _make(self, event: AuditEvent, change: Callable[[], Awaitable[T]]) -> T:
         before = summarize(self._catalog, event.model)
         reason = event.reason
         outcome: Literal["ok", "refused", "failed"] = "ok"

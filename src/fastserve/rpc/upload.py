@@ -2,14 +2,14 @@
 
 So the caller sends no faster than the disk takes, and no file is held in memory.
 
-Thread: the event loop's; the disk is written in a thread of the load pool.
+Thread: the event loop's; the disk is written in threads for uploads alone.
 """
 
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fastserve._proto import fastserve_control_pb2 as pb
 from fastserve.errors import InvalidConfig, RequestCancelled
@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
+# A caller that sends nothing for so long holds a thread and the model's folder for nothing.
+_IDLE_SECONDS: Final = 60.0
+
+
 class Upload:
     """Receives versions into one repository."""
 
     def __init__(self, repository: Path, pool: LoadPool, *, max_bytes: int) -> None:
+        """`pool`: threads of its own, since each is held for as long as its caller sends."""
         self._repository = repository
         self._pool = pool
         self._max_bytes = max_bytes
@@ -78,13 +83,21 @@ class _Chunks:
             self._taking.cancel()
 
     async def _next(self) -> pb.PushModelRequest | None:
-        return await anext(self._requests, None)
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                return await anext(self._requests, None)
+        except TimeoutError:
+            raise RequestCancelled(
+                f"no part of the upload came for {_IDLE_SECONDS:.0f} s, so it was given up"
+            ) from None
 
     def _parts(self) -> Iterator[pb.PushModelRequest.Chunk]:
         while True:
             if self._is_closed:
                 raise RequestCancelled("the upload was cut off")
             self._taking = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
+            if self._is_closed:  # between the look above and here
+                self._taking.cancel()
             message = self._taking.result()
             if message is None:
                 return
