@@ -133,6 +133,7 @@ def test_errors_are_one_line_with_the_exit_code(fastserve):
     assert "has no label 'gold'" in fastserve("model", "label", "m", "gold", "--remove", code=1)
     assert "is the last one" in fastserve("model", "unload", "m", "--version", 1, code=1)
     fastserve("model", "label", "m", "gold", code=2)
+    assert "9223372036854775807" in fastserve("model", "load", "m", "--version", 10**23, code=2)
     fastserve("model", "wait", "m", "--state", "GOOD", code=1)
 
 

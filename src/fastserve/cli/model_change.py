@@ -16,8 +16,11 @@ from fastserve.cli.screen import print_json, print_table, printable, shape_text
 if TYPE_CHECKING:
     from fastserve.client import ModelEvent
 
+# What a version's number may be, here and in the repository.
+_NUMBER = click.IntRange(1, (1 << 63) - 1)
+
 _MODEL = click.argument("model", metavar="MODEL", shell_complete=complete_model)
-_VERSION = click.option("--version", type=click.IntRange(min=1), help="The version.")
+_VERSION = click.option("--version", type=_NUMBER, help="The version.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _SIGNATURE = click.option(
     "--allow-signature-change",
@@ -100,7 +103,7 @@ def unload(
 @click.command(cls=Command)
 @_MODEL
 @click.argument("label")
-@click.argument("version", type=click.IntRange(min=1), required=False)
+@click.argument("version", type=_NUMBER, required=False)
 @click.option("--remove", is_flag=True, help="Take the label off.")
 @endpoint_options
 @_JSON
@@ -125,7 +128,7 @@ def label(
 
 @click.command(cls=Command)
 @_MODEL
-@click.option("--version", type=click.IntRange(min=1), help="This one; any if left out.")
+@click.option("--version", type=_NUMBER, help="This one; any if left out.")
 @click.option("--state", default="READY", show_default=True, help="The state to wait for.")
 @endpoint_options
 @_JSON
@@ -144,7 +147,7 @@ def wait(model: str, version: int | None, state: str, as_json: bool, **options: 
     required=True,
     type=click.Path(exists=True, path_type=Path),
 )
-@click.option("--version", type=click.IntRange(min=1), help="Its number; the next one if left out.")
+@click.option("--version", type=_NUMBER, help="Its number; the next one if left out.")
 @click.option("--lineage", multiple=True, metavar="KEY=VALUE", help="Where it comes from.")
 @click.option("--load", "is_loaded", is_flag=True, help="And make it what serves.")
 @load_options
@@ -180,7 +183,7 @@ def push(  # noqa: PLR0917 - click passes names
 
 @click.command(cls=Command)
 @_MODEL
-@click.option("--version", type=click.IntRange(min=1), help="The newest if left out.")
+@click.option("--version", type=_NUMBER, help="The newest if left out.")
 @load_options
 @_JSON
 @click.pass_context
