@@ -79,9 +79,10 @@ class Answers final : public Completion {
 struct EngineFixture {
   explicit EngineFixture(EngineOptions options = {.executors = 1, .inline_budget = 0},
                          VersionConfig config = batching_config(),
-                         const Shape& shape = {kDynamic, 1})
+                         const Shape& shape = {kDynamic, 1},
+                         std::shared_ptr<engine::ObservationSink> sink = nullptr)
       : session(std::make_shared<GatedSession>(shape)), engine(std::make_unique<Engine>(options)) {
-    version = engine->make_version(config, session).value();
+    version = engine->make_version(config, session, std::move(sink)).value();
     auto models = std::make_shared<ModelSet>();
     ModelEntry entry;
     entry.name = config.model;

@@ -13,7 +13,10 @@ Engine::Engine(const EngineOptions& options)
       models_(std::make_shared<const ModelSet>()),
       ports_(options.max_ports, nullptr),
       reaper_(std::make_shared<Reaper>()),
-      scheduler_(std::make_unique<Scheduler>(options.executors, options.max_ports)) {}
+      scheduler_(std::make_unique<Scheduler>(options.executors, options.max_ports)) {
+  observer_ =
+      std::make_shared<Observer>(options.max_ports + scheduler_->writers(), options.observer);
+}
 
 Engine::~Engine() {
   scheduler_.reset();
@@ -22,7 +25,8 @@ Engine::~Engine() {
 }
 
 Result<VersionHandle> Engine::make_version(VersionConfig config,
-                                           std::shared_ptr<runtime::Session> session) {
+                                           std::shared_ptr<runtime::Session> session,
+                                           std::shared_ptr<ObservationSink> sink) {
   Result<QueueRules> rules =
       QueueRules::make(config.priority_levels, config.default_priority, config.queue_policies);
   if (!rules.ok()) return rules.status();
@@ -31,7 +35,8 @@ Result<VersionHandle> Engine::make_version(VersionConfig config,
   if (!reshapes.ok()) return reshapes.status();
   const size_t writers = options_.max_ports + scheduler_->writers();
   return VersionHandle(new Version(std::move(config), std::move(*rules), std::move(*reshapes),
-                                   std::move(session), writers, reaper_));
+                                   std::move(session), writers, reaper_, observer_,
+                                   std::move(sink)));
 }
 
 void Engine::publish(std::shared_ptr<const ModelSet> models) {

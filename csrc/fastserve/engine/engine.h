@@ -12,6 +12,7 @@
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
 #include "fastserve/engine/model_set.h"
+#include "fastserve/engine/observer.h"
 #include "fastserve/engine/port.h"
 #include "fastserve/engine/reaper.h"
 #include "fastserve/engine/request.h"
@@ -29,6 +30,7 @@ struct EngineOptions {
   // A sweep's batch predicted to finish within this runs on the submitting thread: cheaper than two
   // wake-ups. 0 turns it off. Chosen with bench/inline.
   Nanos inline_budget = 500 * kMicrosecond;
+  ObserverOptions observer = {};
 };
 
 class Scheduler;
@@ -43,9 +45,13 @@ class Engine {
   const EngineOptions& options() const { return options_; }
 
   // Thread: control plane. Makes a version whose counters have a shard for every thread that may
-  // serve it. Errors: kInvalidArgument (see QueueRules::make and Reshapes::make).
+  // serve it. `sink` is told of every batch that it runs. Errors: kInvalidArgument (see
+  // QueueRules::make and Reshapes::make).
   Result<VersionHandle> make_version(VersionConfig config,
-                                     std::shared_ptr<runtime::Session> session);
+                                     std::shared_ptr<runtime::Session> session,
+                                     std::shared_ptr<ObservationSink> sink = nullptr);
+  // What versions with a sink are observed by.
+  Observer& observer() { return *observer_; }
   // Replaces what is served, in one step. Ports see it at their next request.
   void publish(std::shared_ptr<const ModelSet> models);
   // What requests asked for and is loaded on demand. Thread: any.
@@ -78,6 +84,7 @@ class Engine {
   std::vector<Port*> ports_;  // by writer index; under models_mutex_
   Wanted wanted_;
   const std::shared_ptr<Reaper> reaper_;
+  std::shared_ptr<Observer> observer_;
   std::unique_ptr<Scheduler> scheduler_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "fastserve/base/clock.h"
@@ -49,6 +50,8 @@ struct Request : batch::LaneEntry {
   Request() { queue_timer.request = this; }
 
   VersionHandle version;
+  // What the client calls it; empty: nothing. Points into the front's memory.
+  std::string_view id;
   // In the signature's order; views into memory that the front keeps until complete().
   std::vector<runtime::RunInput> inputs;
   // Indices of wanted outputs in reply order; empty = all, in the signature's order.
@@ -75,6 +78,7 @@ struct Request : batch::LaneEntry {
 
   void reset() {
     version = VersionHandle();
+    id = {};
     inputs.clear();
     wanted.clear();
     is_pending = false;

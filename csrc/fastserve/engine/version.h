@@ -13,6 +13,7 @@
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
 #include "fastserve/batch/cost_curve.h"
+#include "fastserve/engine/observation.h"
 #include "fastserve/engine/queue_policy.h"
 #include "fastserve/engine/reshape.h"
 #include "fastserve/engine/stats.h"
@@ -52,6 +53,7 @@ struct LevelLoad {
 
 struct LaneSlot;
 struct Workbench;
+class Observer;
 class Reaper;
 
 // Counted: the snapshot that lists it holds one reference, each request in flight one, each control
@@ -60,10 +62,11 @@ class Reaper;
 // Thread: const members any; lanes under the scheduler's lock.
 class Version {
  public:
-  // `writers`: how many threads may serve it; each has its own counters and scratch.
+  // `writers`: how many threads may serve it; each has its own counters and scratch. `sink` is told
+  // of its batches; null: nobody is.
   Version(VersionConfig config, QueueRules rules, std::unique_ptr<const Reshapes> reshapes,
-          std::shared_ptr<runtime::Session> session, size_t writers,
-          std::shared_ptr<Reaper> reaper);
+          std::shared_ptr<runtime::Session> session, size_t writers, std::shared_ptr<Reaper> reaper,
+          std::shared_ptr<Observer> observer, std::shared_ptr<ObservationSink> sink);
   ~Version();
   Version(const Version&) = delete;
   Version& operator=(const Version&) = delete;
@@ -132,6 +135,9 @@ class Version {
   const runtime::Signature* const signature_;
   const runtime::Signature* const wire_;
   const std::shared_ptr<Reaper> reaper_;
+  const std::shared_ptr<Observer> observer_;
+  const std::shared_ptr<ObservationSink> sink_;
+  uint32_t sink_number_ = 0;
   const bool has_one_lane_;
   const uint32_t max_request_rows_;
   std::mutex cost_mutex_;

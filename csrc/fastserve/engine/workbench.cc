@@ -147,6 +147,8 @@ void Workbench::answer(Version& version, const RunningBatch& batch, const Status
     return;
   }
   count(batch, status, timing, stats);
+  // Before the first answer: what a request told can be found by whoever has its answer.
+  if (tap.has_value() && status.ok()) tap->tell(*this, batch, timing);
   uint64_t answered = 0;
   int64_t row = 0;
   // Members of one batch mostly share one completion; each is flushed once, after its last answer.

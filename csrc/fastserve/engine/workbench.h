@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "fastserve/batch/lane.h"
 #include "fastserve/batch/plan.h"
 #include "fastserve/engine/request.h"
+#include "fastserve/engine/tap.h"
 #include "fastserve/engine/version.h"
 #include "fastserve/runtime/session.h"
 #include "fastserve/tensor/tensor_view.h"
@@ -48,6 +50,7 @@ struct Workbench {
   std::vector<runtime::RunOutput> outputs;  // one per output
   std::vector<batch::Scatter> scatters;     // one per output
   std::vector<TensorView> reply;
+  std::optional<Tap> tap;  // where the version's batches are observed
 
   // Lazily makes the runner and sizes the scratch.
   runtime::Runner& prepare(Version& version);

@@ -41,7 +41,6 @@ struct InferCall : engine::Request {
 
   Buffer message;  // what request.inputs and `id` point into
   Buffer arena;    // typed contents turned raw
-  std::string_view id;
 
   Buffer reply;  // framed: headroom, then the serialised answer
   Status status;
@@ -70,7 +69,6 @@ struct InferCall : engine::Request {
     token = 0;
     message.shrink(kKeptBytes);
     arena.shrink(kKeptBytes);
-    id = {};
     reply.shrink(kKeptBytes);
     if (!status.ok()) status = {};
     retry_after = 0;
