@@ -5,7 +5,7 @@
 #include <cstring>
 #include <string>
 
-#include "fastserve/runtime/half.h"
+#include "fastserve/tensor/half.h"
 
 namespace fastserve::runtime {
 namespace {

@@ -6,8 +6,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include "fastserve/runtime/half.h"
 #include "fastserve/runtime/random_rows.h"
+#include "fastserve/tensor/half.h"
 
 namespace fastserve::runtime {
 namespace {

@@ -302,6 +302,95 @@ class Server:
     def credit(self, call: int, size: int) -> None:
         """Python took `size` bytes of received messages; the peer may send as many more."""
 
+class SketchFeature(NamedTuple):
+    name: str  # "tensor", "tensor[i]", "tensor.norm", "tensor.mean", "tensor.projection[i]"
+    tensor: str
+    is_input: bool
+    kind: str  # number, category, norm, mean, projection
+    index: int  # of the element or the projection; 0 where there is one
+
+@final
+class TableSchema:
+    """The features of a model's tensors, in their order. Immutable; equal when the tensors are.
+
+    `tensors`: (name, is_input, datatype, elements of a row or -1 where it varies). Rows of up to 128
+    elements have a feature for each: a number, or a category for integers, BOOL and BYTES. Of wider
+    and of varying rows norm, mean and four projections are derived; BYTES are pooled in one category.
+    Raises CoreError 3, naming the tensor.
+    """
+
+    def __init__(self, tensors: Sequence[tuple[str, bool, str, int]]) -> None: ...
+    @property
+    def tensors(self) -> list[tuple[str, bool, str, int]]: ...
+    @property
+    def features(self) -> list[SketchFeature]: ...
+    def __eq__(self, other: object) -> bool: ...
+    def __hash__(self) -> int: ...
+
+class FeatureSummary(NamedTuple):
+    """What does not apply is NaN, 0 or empty; mean and so on are of the finite values."""
+
+    count: int  # all values
+    missing: int  # NaN; of BYTES, the empty ones
+    infinite: int
+    zeros: int
+    minimum: float
+    maximum: float
+    mean: float
+    deviation: float  # of the population
+    distinct: float  # categories only: estimate, exact while few
+    top: list[tuple[str, int, int]]  # value, count at least, and at most so many more; largest first
+
+class FeatureScores(NamedTuple):
+    """How far a feature is from the reference; NaN where a score does not apply or has no rows."""
+
+    psi: float
+    jensen_shannon: float  # distance, base 2: 0 to 1
+    kolmogorov_smirnov: float
+    wasserstein: float  # in standard deviations of the reference
+    cramers_v: float  # as if both had equally many rows: 0 to 1
+    missing_change: float  # share of missing or infinite values less that of the reference
+
+@final
+class TableSketch:
+    """What is kept of a window's rows: at most 4 KB for each feature. See docs/sketches.md.
+
+    The same calls in the same order give the same bytes. Reading changes nothing. Features are named
+    by their index in `schema.features`. Raises CoreError 3 for an index, a kind or data that do not
+    fit. Thread: one at a time.
+    """
+
+    def __init__(self, schema: TableSchema) -> None: ...
+    @staticmethod
+    def parse(data: bytes) -> TableSketch:
+        """Raises CoreError: 3 when it is no such container, 15 with the place of the damage."""
+    @property
+    def schema(self) -> TableSchema: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def size_bytes(self) -> int:
+        """Memory held."""
+    def add(self, tensor: int, rows: int, data: bytes) -> None:
+        """Adds rows of the schema's tensor number `tensor`, in raw wire form, GIL released."""
+    def merge(self, other: TableSketch) -> None:
+        """Adds what `other` saw; both have the same schema."""
+    def serialize(self) -> bytes: ...
+    def copy(self) -> TableSketch: ...
+    def summary(self, feature: int) -> FeatureSummary: ...
+    def quantiles(self, feature: int, ranks: Sequence[float]) -> list[float]:
+        """The smallest value with at least that share of values at or below it; NaN when empty."""
+    def ranks(self, feature: int, values: Sequence[float]) -> list[float]:
+        """The share of values at or below each value; NaN when empty."""
+    def histogram(self, feature: int, edges: Sequence[float]) -> list[float]:
+        """Shares within [edges[i], edges[i + 1]), the last closed; one less than there are edges."""
+    def scores(self, reference: TableSketch) -> list[FeatureScores]:
+        """One for each feature, this sketch being the live one; both have the same schema."""
+    def quantile_sketch(self, feature: int) -> bytes:
+        """As datasketches.kll_floats_sketch reads it (FP64: kll_doubles_sketch)."""
+    def distinct_sketch(self, feature: int) -> bytes:
+        """As datasketches.hll_sketch reads it; category features."""
+
 # Test seam of the codec.
 def decode_infer_request(message: bytes) -> dict[str, Any]: ...
 def encode_infer_response(response: dict[str, Any]) -> bytes: ...

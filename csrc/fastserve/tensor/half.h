@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
-namespace fastserve::runtime {
+namespace fastserve {
 
 inline float float_from_bfloat(uint16_t bits) {
   return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
@@ -38,4 +38,4 @@ inline uint16_t half_from_float(float value) {
   return static_cast<uint16_t>(sign | (exponent << 10) | ((bits >> 13) & 0x3ff));
 }
 
-}  // namespace fastserve::runtime
+}  // namespace fastserve

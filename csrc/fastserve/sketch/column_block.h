@@ -1,0 +1,63 @@
+// A block of rows, all of whose columns are sorted at once.
+//
+// Idea. Sorting is most of what a quantile sketch costs. A sorting network compares the same pairs
+// whatever the data, so the lanes of a vector can be columns: one min and one max put two rows of 8
+// (AVX2) or 16 (AVX-512) features in order. A block of 128 rows takes 13.4 such pairs for each row,
+// under 2 cycles a value with AVX2; std::sort takes 60 or more, most of it mispredicted branches.
+//
+// Network. Eight rows in registers by the 19 comparators that are known to be fewest (Knuth, TAOCP
+// 3, 5.3.4), then bitonic merges (Batcher, "Sorting Networks and Their Applications", 1968), two or
+// three of their steps for each time that rows are loaded and stored. Batcher's odd-even merge has
+// 14 % fewer comparators, but does not fall into such steps of equal shape.
+//
+// Layout. Row-major as it arrives: block[row * stride + column], stride a multiple of 16 bytes. The
+// block of a feature has 512 bytes: 128 rows of float or 64 of double.
+//
+// NaN has no place in an order: what is not finite is counted, replaced by +infinity and so sorted
+// behind the finite values.
+//
+// The widest instruction set that the machine has is chosen at run time; results do not depend on
+// it: every column is added up in the order of its sorted rows, and no product is fused with a sum.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fastserve::sketch {
+
+template <typename T>
+inline constexpr size_t kBlockRows = 512 / sizeof(T);
+template <typename T>
+inline constexpr size_t kColumnStep = 16 / sizeof(T);
+// Elements from one row of a block to the next.
+template <typename T>
+constexpr size_t block_stride(size_t columns) {
+  return (columns + kColumnStep<T> - 1) / kColumnStep<T> * kColumnStep<T>;
+}
+
+// What a block says about one of its columns.
+struct ColumnDigest {
+  uint32_t finite = 0;  // the sorted column's first so many rows
+  uint32_t missing = 0;
+  uint32_t infinite = 0;
+  uint32_t zeros = 0;
+  double mean = 0;  // of the finite values, as m2
+  double m2 = 0;    // sum of squared deviations from the mean
+};
+
+enum class Instructions : uint8_t { kBaseline, kAvx2, kAvx512 };
+// The widest that this machine has.
+Instructions widest_instructions();
+
+// Sorts each of `stride` columns of kBlockRows<T> rows in place and describes it. `block` is
+// 64-byte aligned. For T float and double.
+template <typename T>
+void digest_block(T* block, size_t stride, ColumnDigest* digests,
+                  Instructions instructions = widest_instructions());
+
+// The same for one column of any number of values, one after the other; for blocks that are not
+// full.
+template <typename T>
+ColumnDigest digest_column(T* values, size_t count);
+
+}  // namespace fastserve::sketch
