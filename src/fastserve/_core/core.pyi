@@ -392,5 +392,63 @@ class TableSketch:
         """As datasketches.hll_sketch reads it; category features."""
 
 # Test seam of the codec.
+class CapturedTensor(NamedTuple):
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: bytes  # raw wire form
+
+class CapturedRequest(NamedTuple):
+    """One request and its answer, as they went over the wire."""
+
+    model: str
+    version: int
+    id: str
+    route: str
+    time_ns: int  # wall clock of the arrival
+    queue_ns: int
+    compute_ns: int
+    total_ns: int
+    rows: int  # 0: the tensors have no axis of rows
+    inputs: list[CapturedTensor]
+    outputs: list[CapturedTensor]
+
+class CaptureQueueStats(NamedTuple):
+    """All of one moment: offered == dropped + taken + waiting."""
+
+    offered: int
+    dropped: int
+    taken: int
+    waiting: int
+    waiting_bytes: int
+
+def is_captured(share: float, id: str, seed: int, counter: int) -> bool:  # noqa: A002 - C++'s name
+    """Whether a request is in the captured share: by its id alone where it has one."""
+
+@final
+class CaptureQueue:
+    """Sampled requests between the engine and whoever writes them; bounded by bytes.
+
+    Thread: any. The engine puts without waiting; what finds no room is dropped and counted.
+    """
+
+    def __init__(self, max_bytes: int) -> None: ...
+    @property
+    def max_bytes(self) -> int: ...
+    def put(self, request: CapturedRequest, first_row: int = 0) -> bool:
+        """The engine's way in, for tests: `request.rows` rows of its tensors from `first_row` on.
+
+        False when it was dropped.
+        """
+    def count_dropped(self, requests: int) -> None: ...
+    def take(self, max_bytes: int) -> list[CapturedRequest]:
+        """The oldest, as many as fit into `max_bytes`, but one at least; empty when none waits."""
+    def wait(self, min_bytes: int, timeout_seconds: float) -> None:
+        """Until so many bytes wait, or `wake` or `close` is called; GIL released."""
+    def wake(self) -> None: ...
+    def close(self) -> None:
+        """What comes later is dropped; what waits can still be taken."""
+    def stats(self) -> CaptureQueueStats: ...
+
 def decode_infer_request(message: bytes) -> dict[str, Any]: ...
 def encode_infer_response(response: dict[str, Any]) -> bytes: ...

@@ -1,6 +1,7 @@
 # The one extension module of fastserve: thin classes over the engine in csrc/. What a class
 # promises is written in core.pyi.
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
+from libcpp cimport bool as cbool
 from libcpp.memory cimport make_shared, make_unique, shared_ptr, unique_ptr
 from libcpp.pair cimport pair
 from libcpp.string cimport string
@@ -32,3 +33,4 @@ cdef int raise_status(const CStatus& status) except -1:
 include "codec.pxi"
 include "engine.pxi"
 include "server.pxi"
+include "capture.pxi"
