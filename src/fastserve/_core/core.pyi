@@ -390,6 +390,96 @@ class TableSketch:
         """As datasketches.kll_floats_sketch reads it (FP64: kll_doubles_sketch)."""
     def distinct_sketch(self, feature: int) -> bytes:
         """As datasketches.hll_sketch reads it; category features."""
+class KeptTensor(NamedTuple):
+    """A tensor of a prediction. `data` is its raw form, as on the wire."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+class Prediction(NamedTuple):
+    """What is kept of one answered request. `time_ns` is the wall clock of its arrival."""
+
+    version: int
+    time_ns: int
+    segment: KeptTensor | None
+    outputs: list[KeptTensor]
+
+class Joined(NamedTuple):
+    """What became of a label; `prediction` when it was joined, `ticket` when it waits."""
+
+    outcome: Literal["joined", "duplicate", "too_large", "late", "waiting", "unknown"]
+    prediction: Prediction | None
+    ticket: int
+
+class PredictionStats(NamedTuple):
+    """Counts since the start but for the last three (csrc/fastserve/engine/prediction_store.h)."""
+
+    kept: int
+    without_id: int
+    too_large: int
+    replaced: int
+    evicted: int
+    expired: int
+    joined: int
+    early: int
+    late: int
+    unknown: int
+    duplicate: int
+    records: int
+    bytes: int
+    waiting: int
+
+@final
+class PredictionStore:
+    """The last predictions by model and request id, bounded by bytes and age.
+
+    Thread: any. `now_ns` is time.monotonic_ns()'s clock, read where it is not given; it must not
+    run backwards from one call to the next by more than what callers accept as age.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int,
+        max_record_bytes: int,
+        max_age_ns: int,
+        max_waiting: int,
+        max_wait_ns: int,
+        key: bytes,
+    ) -> None:
+        """`key`: 16 random bytes, which keep ids from being made to collide."""
+    def put(
+        self,
+        model: str,
+        version: int,
+        id: str,  # noqa: A002 - the protocol's word
+        outputs: Sequence[tuple[str, str, Sequence[int], bytes]],
+        *,
+        time_ns: int,
+        segment: tuple[str, str, Sequence[int], bytes] | None = None,
+        now_ns: int | None = None,
+    ) -> None:
+        """Keeps a prediction, as the data plane does: for replaying what was captured.
+
+        Tensors are (name, datatype, shape, raw bytes). Raises CoreError for a datatype or a rank
+        that there is not. One without an id is counted, not kept.
+        """
+    def join(
+        self, model: str, ids: Sequence[str], *, may_wait: bool = False, now_ns: int | None = None
+    ) -> list[Joined]:
+        """One result for each id, in order; a prediction is joined once.
+
+        With `may_wait` the label of an id that is not there yet waits, and is told by its ticket.
+        """
+    def release(self, model: str, id: str) -> None:  # noqa: A002 - the protocol's word
+        """The label was of no use: the prediction can be joined again."""
+    def take_waited(self, *, now_ns: int | None = None) -> tuple[list[int], list[int]]:
+        """Tickets whose prediction has come, to be joined now, and those that waited in vain."""
+    def stats(self) -> PredictionStats: ...
+    @property
+    def ring_bytes(self) -> int: ...
 
 # Test seam of the codec.
 class CapturedTensor(NamedTuple):
