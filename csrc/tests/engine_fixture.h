@@ -82,7 +82,8 @@ struct EngineFixture {
                          const Shape& shape = {kDynamic, 1},
                          std::shared_ptr<engine::ObservationSink> sink = nullptr)
       : session(std::make_shared<GatedSession>(shape)), engine(std::make_unique<Engine>(options)) {
-    version = engine->make_version(config, session, std::move(sink)).value();
+    version = engine->make_version(config, session).value();
+    if (sink != nullptr) version->watch(std::move(sink), nullptr);
     auto models = std::make_shared<ModelSet>();
     ModelEntry entry;
     entry.name = config.model;

@@ -25,8 +25,7 @@ Engine::~Engine() {
 }
 
 Result<VersionHandle> Engine::make_version(VersionConfig config,
-                                           std::shared_ptr<runtime::Session> session,
-                                           std::shared_ptr<ObservationSink> sink) {
+                                           std::shared_ptr<runtime::Session> session) {
   Result<QueueRules> rules =
       QueueRules::make(config.priority_levels, config.default_priority, config.queue_policies);
   if (!rules.ok()) return rules.status();
@@ -35,8 +34,7 @@ Result<VersionHandle> Engine::make_version(VersionConfig config,
   if (!reshapes.ok()) return reshapes.status();
   const size_t writers = options_.max_ports + scheduler_->writers();
   return VersionHandle(new Version(std::move(config), std::move(*rules), std::move(*reshapes),
-                                   std::move(session), writers, reaper_, observer_,
-                                   std::move(sink)));
+                                   std::move(session), writers, reaper_, observer_));
 }
 
 void Engine::publish(std::shared_ptr<const ModelSet> models) {

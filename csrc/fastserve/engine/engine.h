@@ -45,12 +45,10 @@ class Engine {
   const EngineOptions& options() const { return options_; }
 
   // Thread: control plane. Makes a version whose counters have a shard for every thread that may
-  // serve it. `sink` is told of every batch that it runs. Errors: kInvalidArgument (see
-  // QueueRules::make and Reshapes::make).
+  // serve it. Errors: kInvalidArgument (see QueueRules::make and Reshapes::make).
   Result<VersionHandle> make_version(VersionConfig config,
-                                     std::shared_ptr<runtime::Session> session,
-                                     std::shared_ptr<ObservationSink> sink = nullptr);
-  // What versions with a sink are observed by.
+                                     std::shared_ptr<runtime::Session> session);
+  // What tells the sinks of watched versions.
   Observer& observer() { return *observer_; }
   // Replaces what is served, in one step. Ports see it at their next request.
   void publish(std::shared_ptr<const ModelSet> models);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "fastserve/engine/contract.h"
 #include "fastserve/engine/lane_slot.h"
 #include "fastserve/engine/observer.h"
 #include "fastserve/engine/reaper.h"
@@ -39,8 +40,7 @@ uint32_t most_rows(const VersionConfig& config) {
 
 Version::Version(VersionConfig config, QueueRules rules, std::unique_ptr<const Reshapes> reshapes,
                  std::shared_ptr<runtime::Session> session, size_t writers,
-                 std::shared_ptr<Reaper> reaper, std::shared_ptr<Observer> observer,
-                 std::shared_ptr<ObservationSink> sink)
+                 std::shared_ptr<Reaper> reaper, std::shared_ptr<Observer> observer)
     : queued_by_level(rules.any() ? rules.ranks() : 0),
       config_(std::move(config)),
       number_text_(std::to_string(config_.number)),
@@ -51,22 +51,27 @@ Version::Version(VersionConfig config, QueueRules rules, std::unique_ptr<const R
       wire_(reshapes_ != nullptr ? &reshapes_->wire() : signature_),
       reaper_(std::move(reaper)),
       observer_(std::move(observer)),
-      sink_(std::move(sink)),
       has_one_lane_(!config_.is_batching || only_first_axis_varies(*wire_)),
       max_request_rows_(most_rows(config_)) {
-  if (sink_ != nullptr) sink_number_ = observer_->add(sink_);
   shards_.reserve(writers);
   workbenches_.reserve(writers);
   for (size_t i = 0; i < writers; ++i) {
     shards_.push_back(std::make_unique<StatsShard>());
     workbenches_.push_back(std::make_unique<Workbench>());
-    if (sink_ == nullptr) continue;
-    workbenches_.back()->tap.emplace(observer_.get(), sink_number_, sink_.get(), i);
   }
 }
 
 Version::~Version() {
   if (sink_ != nullptr) observer_->remove(sink_number_);
+}
+
+void Version::watch(std::shared_ptr<ObservationSink> sink, std::shared_ptr<Contract> contract) {
+  sink_ = std::move(sink);
+  contract_ = std::move(contract);
+  sink_number_ = observer_->add(sink_);
+  for (size_t writer = 0; writer < workbenches_.size(); ++writer) {
+    workbenches_[writer]->tap.emplace(observer_.get(), sink_number_, sink_.get(), writer);
+  }
 }
 
 void Version::observe_cost(uint32_t rows, Nanos cost, Nanos now) {

@@ -53,6 +53,7 @@ struct LevelLoad {
 
 struct LaneSlot;
 struct Workbench;
+class Contract;
 class Observer;
 class Reaper;
 
@@ -62,20 +63,25 @@ class Reaper;
 // Thread: const members any; lanes under the scheduler's lock.
 class Version {
  public:
-  // `writers`: how many threads may serve it; each has its own counters and scratch. `sink` is told
-  // of its batches; null: nobody is.
+  // `writers`: how many threads may serve it; each has its own counters and scratch.
   Version(VersionConfig config, QueueRules rules, std::unique_ptr<const Reshapes> reshapes,
           std::shared_ptr<runtime::Session> session, size_t writers, std::shared_ptr<Reaper> reaper,
-          std::shared_ptr<Observer> observer, std::shared_ptr<ObservationSink> sink);
+          std::shared_ptr<Observer> observer);
   ~Version();
   Version(const Version&) = delete;
   Version& operator=(const Version&) = delete;
+
+  // Tells `sink` of every batch from now on; requests are held against `contract`, unless it is
+  // null, before they are queued. At most once, before the version is published.
+  void watch(std::shared_ptr<ObservationSink> sink, std::shared_ptr<Contract> contract);
 
   const VersionConfig& config() const { return config_; }
   // The tensors as the graph is run with them, and as clients see them: in other shapes where the
   // version has reshapes.
   const runtime::Signature& signature() const { return *signature_; }
   const runtime::Signature& wire() const { return *wire_; }
+  // Null when requests are held against none.
+  Contract* contract() const { return contract_.get(); }
   // Null when it has none.
   const Reshapes* reshapes() const { return reshapes_.get(); }
   const QueueRules& queue_rules() const { return rules_; }
@@ -136,7 +142,9 @@ class Version {
   const runtime::Signature* const wire_;
   const std::shared_ptr<Reaper> reaper_;
   const std::shared_ptr<Observer> observer_;
-  const std::shared_ptr<ObservationSink> sink_;
+  // Set before the version is published, then constant.
+  std::shared_ptr<ObservationSink> sink_;
+  std::shared_ptr<Contract> contract_;
   uint32_t sink_number_ = 0;
   const bool has_one_lane_;
   const uint32_t max_request_rows_;

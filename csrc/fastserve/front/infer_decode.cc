@@ -5,6 +5,7 @@
 #include <string>
 
 #include "fastserve/base/quoted.h"
+#include "fastserve/engine/contract.h"
 #include "fastserve/engine/input_check.h"
 #include "fastserve/runtime/signature.h"
 
@@ -282,7 +283,8 @@ Status read_all(const Version& version, const InferRequestView& view, InferCall*
   if (Status status = apply_request_parameters(view, infer); !status.ok()) return status;
   if (Status status = read_inputs(version, view, infer); !status.ok()) return status;
   if (Status status = read_rows(version, view, infer); !status.ok()) return status;
-  return read_outputs(version, view, infer);
+  if (Status status = read_outputs(version, view, infer); !status.ok()) return status;
+  return version.contract() == nullptr ? ok_status() : version.contract()->check(infer->inputs);
 }
 
 }  // namespace
