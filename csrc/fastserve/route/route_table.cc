@@ -25,17 +25,18 @@ Status bad_header(std::string_view what, std::string_view name) {
                           ", expected lower-case letters, digits, '-', '_' and '.'");
 }
 
-std::string weight_text(double weight) {
-  std::string text = std::to_string(weight);
-  return text;
-}
-
 bool matches(const HeaderRule& rule, const RequestView& request) {
-  if (rule.match == HeaderRule::Match::kPresent) return request.has_header(rule.header);
   const std::string_view value = request.header(rule.header);
-  return rule.match == HeaderRule::Match::kEquals
-             ? request.has_header(rule.header) && value == rule.value
-             : value.starts_with(rule.value) && !value.empty();
+  if (value.empty()) return false;
+  switch (rule.match) {
+    case HeaderRule::Match::kEquals:
+      return value == rule.value;
+    case HeaderRule::Match::kPrefix:
+      return value.starts_with(rule.value);
+    case HeaderRule::Match::kPresent:
+      return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -73,14 +74,14 @@ Status RouteTable::check(const RouteSpec& spec) {
                               " has an entry already");
     }
     if (!std::isfinite(entry.weight) || entry.weight < 0) {
-      return invalid_argument(what + ": weight " + weight_text(entry.weight) + " of version " +
+      return invalid_argument(what + ": weight " + std::to_string(entry.weight) + " of version " +
                               std::to_string(entry.version) +
                               ", expected a finite number that is not negative");
     }
     sum += entry.weight;
   }
   if (!(sum > 0) || !std::isfinite(sum)) {
-    return invalid_argument("the weights of a route are " + weight_text(sum) +
+    return invalid_argument("the weights of a route are " + std::to_string(sum) +
                             " together, expected more than 0 and a finite number");
   }
   for (size_t i = 0; i < spec.rules.size(); ++i) {

@@ -30,6 +30,7 @@ struct RouteEntry {
 };
 
 struct HeaderRule {
+  // An empty header counts as absent.
   enum class Match : uint8_t { kEquals, kPrefix, kPresent };
 
   std::string header;  // lower case
@@ -71,7 +72,6 @@ class RequestView {
   virtual ~RequestView() = default;
   // First value of a header; empty when it is absent.
   virtual std::string_view header(std::string_view name) const = 0;
-  virtual bool has_header(std::string_view name) const = 0;
   // As text; empty when it is absent. Valid until the next call.
   virtual std::string_view parameter(std::string_view name) const = 0;
 };
