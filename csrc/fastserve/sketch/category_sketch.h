@@ -1,6 +1,6 @@
 // CategorySketch: the most frequent values of a column and how many different ones it had.
 //
-// Idea. Up to kMaxEntries values have a counter each. When one more is needed, every counter is
+// Idea. A bounded number of values have a counter each. When one more is needed, every counter is
 // lowered by the same amount, such that at least half of them reach zero and are free again. Values
 // that are frequent survive. Paper: Misra, Gries, "Finding repeated elements" (1982); lowering by a
 // large step is from Anderson et al., "A High-Performance Algorithm for Identifying Frequent Items
@@ -46,9 +46,13 @@ struct HeavyHitter {
   uint64_t error = 0;  // and at most so much more often
 };
 
+class ByteReader;
+
 class CategorySketch {
  public:
   static constexpr size_t kTextBytes = 23;
+  static constexpr size_t kMaxIntegers = 128;  // counters
+  static constexpr size_t kMaxTexts = 64;
 
   // `dtype` is an integer type, kBool or kBytes.
   explicit CategorySketch(DType dtype) : dtype_(dtype) {}
@@ -60,7 +64,7 @@ class CategorySketch {
   void add_integer(uint64_t value);
   // For kBytes.
   void add_text(std::string_view text);
-  // `other` has the same dtype.
+  // `other` has the same dtype. Its counts and ours are below 2^60.
   void merge(const CategorySketch& other);
 
   uint64_t count() const { return count_; }      // all values
@@ -86,18 +90,32 @@ class CategorySketch {
 
  private:
   struct Text {
-    uint8_t size = 0;   // of bytes kept; kTextBytes + 1 when the text is longer
-    uint8_t value = 0;  // DistinctCount::Coupon's, whose other half is in the key
+    uint8_t size = 0;   // bytes kept; kLongText when there were more
+    uint8_t value = 0;  // of DistinctCount::Coupon, whose index is in the key
     std::array<char, kTextBytes> bytes = {};
   };
+  static constexpr uint8_t kLongText = kTextBytes + 1;
+
+  bool is_text() const { return dtype_ == DType::kBytes; }
+  size_t max_entries() const { return is_text() ? kMaxTexts : kMaxIntegers; }
+  Entry* find(uint64_t key);
+  void append(Entry entry, const Text& text);
+  void add_new(uint64_t key, DistinctCount::Coupon coupon, const Text& text);
+  DistinctCount::Coupon coupon_of(size_t entry) const;
+  void start_distinct();
+  void lower(uint64_t step);
+  void rebuild_index();
+  std::string value_of(size_t entry) const;
+  Status read_entry(ByteReader* reader);
+  Status check() const;
 
   DType dtype_;
   uint64_t count_ = 0;
   uint64_t missing_ = 0;
   uint64_t error_ = 0;
   std::vector<Entry> entries_;
-  std::vector<Text> texts_;     // beside entries_, for kBytes alone
-  std::vector<uint8_t> index_;  // open addressing: 0, or 1 + number of an entry
+  std::vector<Text> texts_;     // beside entries_, for text alone
+  std::vector<uint8_t> index_;  // open addressing by key: 0, or 1 + number of an entry
   std::unique_ptr<DistinctCount> distinct_;
 };
 

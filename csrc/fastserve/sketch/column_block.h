@@ -10,7 +10,9 @@
 // three of their steps for each time that rows are loaded and stored. Batcher's odd-even merge has
 // 14 % fewer comparators, but does not fall into such steps of equal shape.
 //
-// Layout. Row-major as it arrives: block[row * stride + column], stride a multiple of 16 bytes. The
+// Layout. Rows as they arrive: block[row * stride + column], stride a multiple of 16 bytes. A
+// register full of columns at a time is copied out and sorted: neighbours in the copy are
+// neighbours in cache, where a stride of 512 bytes would put all rows into the same few sets. The
 // block of a feature has 512 bytes: 128 rows of float or 64 of double.
 //
 // NaN has no place in an order: what is not finite is counted, replaced by +infinity and so sorted
@@ -27,13 +29,15 @@ namespace fastserve::sketch {
 
 template <typename T>
 inline constexpr size_t kBlockRows = 512 / sizeof(T);
-template <typename T>
-inline constexpr size_t kColumnStep = 16 / sizeof(T);
 // Elements from one row of a block to the next.
 template <typename T>
 constexpr size_t block_stride(size_t columns) {
-  return (columns + kColumnStep<T> - 1) / kColumnStep<T> * kColumnStep<T>;
+  constexpr size_t kStep = 16 / sizeof(T);
+  return (columns + kStep - 1) / kStep * kStep;
 }
+// The most columns that are sorted at once.
+template <typename T>
+inline constexpr size_t kMaxLanes = 64 / sizeof(T);
 
 // What a block says about one of its columns.
 struct ColumnDigest {
@@ -49,15 +53,23 @@ enum class Instructions : uint8_t { kBaseline, kAvx2, kAvx512 };
 // The widest that this machine has.
 Instructions widest_instructions();
 
-// Sorts each of `stride` columns of kBlockRows<T> rows in place and describes it. `block` is
-// 64-byte aligned. For T float and double.
+// Columns in order: value `row` of column `i` is values[row * lanes + i].
 template <typename T>
-void digest_block(T* block, size_t stride, ColumnDigest* digests,
-                  Instructions instructions = widest_instructions());
+struct SortedColumns {
+  size_t lanes = 0;  // how many there are
+  alignas(64) T values[kBlockRows<T> * kMaxLanes<T>];
+  ColumnDigest digests[kMaxLanes<T>];
+};
 
-// The same for one column of any number of values, one after the other; for blocks that are not
-// full.
+// Sorts and describes the columns of a full block from `column` on, which is below `stride` and
+// where the call before ended: as many as make a register. `block` is 16-byte aligned.
 template <typename T>
-ColumnDigest digest_column(T* values, size_t count);
+void sort_block_columns(const T* block, size_t stride, size_t column, SortedColumns<T>* sorted,
+                        Instructions instructions = widest_instructions());
+
+// The same for one column of any number of values, one after the other, in place; for blocks that
+// are not full.
+template <typename T>
+ColumnDigest sort_column(T* values, size_t count);
 
 }  // namespace fastserve::sketch

@@ -54,14 +54,16 @@ inline constexpr uint16_t kDefaultK = sizeof(T) == 4 ? 200 : 112;
 // Of one rank, with 99 % confidence, as a share of the count.
 double rank_error(uint16_t k);
 
+class ByteReader;
+
 template <typename T>
 class QuantileSketch {
  public:
   explicit QuantileSketch(uint64_t seed, uint16_t k = kDefaultK<T>)
       : k_(k), min_k_(k), random_(seed) {}
 
-  // Adds items that are in ascending order, without NaN.
-  void add_sorted(std::span<const T> sorted);
+  // Adds `count` items in ascending order, `stride` apart, without NaN.
+  void add_sorted(const T* sorted, size_t count, size_t stride = 1);
   // Adds the items of `other`, whose k may differ: the error is then that of the smaller one.
   void merge(const QuantileSketch& other);
 
@@ -97,11 +99,15 @@ class QuantileSketch {
   uint32_t level_capacity(size_t level) const;
   uint32_t capacity() const;
   size_t entry_level() const;
-  void sort_level_zero();
   void add_level();
+  void grow_room(uint32_t room);
+  void sort_level_zero();
   void insert(size_t level, const T* run, size_t count, size_t stride);
-  void compact();
-  void compact_level(size_t level);
+  void make_room();
+  void compact(size_t level);
+  Status read_single(ByteReader* reader);
+  Status read_levels(ByteReader* reader);
+  Status check_items() const;
 
   uint16_t k_;
   uint16_t min_k_;

@@ -79,9 +79,17 @@ class TableSketch {
   const CategorySketch* category(size_t feature) const;
   // The bytes of the feature's quantile sketch, for DataSketches.
   Result<std::string> quantile_sketch(size_t feature) const;
+  // The same of its distinct values.
+  Result<std::string> distinct_sketch(size_t feature) const;
 
  private:
   using Columns = std::variant<NumberColumns<float>, NumberColumns<double>, CategoryColumns>;
+
+  Status check_feature(size_t feature) const;
+  Status check_number(size_t feature) const;
+  template <typename Visit>
+  auto visit_number(size_t feature, Visit visit) const;
+  Status restore(size_t feature, ByteSpan payload);
 
   std::shared_ptr<const TableSchema> schema_;
   uint64_t seed_;

@@ -11,7 +11,7 @@ from libcpp.vector cimport vector
 from typing import NamedTuple
 
 from fastserve._core cimport engine as c
-from fastserve._core.wire cimport CByteSpan, CStatus, CStringView, as_bytes
+from fastserve._core.wire cimport CByteSpan, CStatus, CStringView, as_bytes, dtype_from_name
 
 
 class CoreError(Exception):
@@ -35,3 +35,4 @@ include "engine.pxi"
 include "server.pxi"
 include "capture.pxi"
 include "feedback.pxi"
+include "sketch.pxi"
