@@ -110,6 +110,14 @@ class Session:
     def probe_row_independence(self, seed: int = 0) -> tuple[bool, str]: ...
 
 @final
+class WatchStats(NamedTuple):
+    """Of one version, since it is watched."""
+
+    rows_seen: int  # sketched or skipped, of those that the observer has come to
+    rows_sketched: int
+    rows_skipped: int
+    violations: list[int]  # values that broke each rule of the contract
+
 class Version:
     """One version of a model as the engine runs it; made by `Engine.make_version`."""
 
@@ -143,6 +151,30 @@ class Version:
     @property
     def in_flight(self) -> int:
         """Requests that wait or run."""
+    def watch(
+        self,
+        schema: TableSchema | None = None,
+        *,
+        contract: Sequence[tuple[int, str, float, float, Sequence[str]]] = (),
+        is_enforced: bool = False,
+        predictions: PredictionStore | None = None,
+        segment: int | None = None,
+        captures: CaptureQueue | None = None,
+        capture_share: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        """Keeps what its traffic says from now on; once, and before it is published.
+
+        `schema`: its rows are sketched; the schema's tensors are the version's inputs, then its
+        outputs. `contract`: rules on features of inputs (feature, "range", "category" or
+        "missing", low, high, categories), counted, or when enforced held against each request.
+        `predictions`: outputs of requests with an id are kept there, with the rows of the input
+        number `segment`. `captures`: so large a share of the requests goes there.
+        Errors: CoreError INVALID_ARGUMENT; ValueError when it is watched already.
+        """
+    def take_window(self) -> TableSketch | None:
+        """What was served since the last call; None when nothing was. Releases the GIL."""
+    def watch_stats(self) -> WatchStats: ...
 
 @final
 class Engine:
@@ -339,7 +371,9 @@ class FeatureSummary(NamedTuple):
     mean: float
     deviation: float  # of the population
     distinct: float  # categories only: estimate, exact while few
-    top: list[tuple[str, int, int]]  # value, count at least, and at most so many more; largest first
+    top: list[
+        tuple[str, int, int]
+    ]  # value, count at least, and at most so many more; largest first
 
 class FeatureScores(NamedTuple):
     """How far a feature is from the reference; NaN where a score does not apply or has no rows."""
@@ -390,6 +424,7 @@ class TableSketch:
         """As datasketches.kll_floats_sketch reads it (FP64: kll_doubles_sketch)."""
     def distinct_sketch(self, feature: int) -> bytes:
         """As datasketches.hll_sketch reads it; category features."""
+
 class KeptTensor(NamedTuple):
     """A tensor of a prediction. `data` is its raw form, as on the wire."""
 

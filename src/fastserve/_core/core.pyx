@@ -31,8 +31,9 @@ cdef int raise_status(const CStatus& status) except -1:
 
 
 include "codec.pxi"
-include "engine.pxi"
-include "server.pxi"
+include "sketch.pxi"
 include "capture.pxi"
 include "feedback.pxi"
-include "sketch.pxi"
+include "engine.pxi"
+include "watch.pxi"
+include "server.pxi"

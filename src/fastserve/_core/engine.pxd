@@ -163,6 +163,8 @@ cdef extern from "fastserve/engine/version.h" namespace "fastserve::engine" nogi
         int64_t references()
         int64_t last_inference()
         uint64_t in_flight()
+        # A sink and a contract; the sink's class is a base of the watch's.
+        void watch(...)
 
     cdef cppclass CVersionHandle "fastserve::engine::VersionHandle":
         CVersionHandle()
@@ -193,6 +195,10 @@ cdef extern from "fastserve/engine/wanted.h" namespace "fastserve::engine" nogil
         int event_fd()
         vector[pair[string, string]] take()
 
+cdef extern from "fastserve/engine/observer.h" namespace "fastserve::engine" nogil:
+    cdef cppclass CObserver "fastserve::engine::Observer":
+        void sweep()
+
 cdef extern from "fastserve/engine/engine.h" namespace "fastserve::engine" nogil:
     cdef cppclass CEngineOptions "fastserve::engine::EngineOptions":
         int executors
@@ -212,6 +218,7 @@ cdef extern from "fastserve/engine/engine.h" namespace "fastserve::engine" nogil
         size_t dying_versions()
         uint64_t total_queued_bytes()
         CResult[int64_t] warm_up(CVersion&, uint32_t rows)
+        CObserver& observer()
 
 cdef extern from "fastserve/engine/direct_run.h" namespace "fastserve::engine" nogil:
     cdef cppclass CRunInput "fastserve::runtime::RunInput":
