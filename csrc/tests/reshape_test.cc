@@ -168,7 +168,8 @@ TEST_CASE("reshaped requests share a batch and get their rows in the clients' sh
   const auto first = ask(1, 200);
   const auto second = ask(2, 300);
   // Both wait, so that they run together.
-  Version* version = f.engine.models()->find("echo", "").value();
+  const auto models = f.engine.models();
+  const VersionHandle& version = models->entry("echo")->ready.front();
   while (version->queued_rows != 3) std::this_thread::yield();
   f.session->open_gate();
   const std::string dims = wire::varint(2) + wire::varint(2);

@@ -14,8 +14,7 @@ Engine::Engine(const EngineOptions& options)
       ports_(options.max_ports, nullptr),
       reaper_(std::make_shared<Reaper>()),
       scheduler_(std::make_unique<Scheduler>(options.executors, options.max_ports)) {
-  observer_ =
-      std::make_shared<Observer>(options.max_ports + scheduler_->writers(), options.observer);
+  observer_ = std::make_shared<Observer>(writers(), options.observer);
 }
 
 Engine::~Engine() {
@@ -32,10 +31,11 @@ Result<VersionHandle> Engine::make_version(VersionConfig config,
   Result<std::unique_ptr<const Reshapes>> reshapes =
       Reshapes::make(session->signature(), config.has_rows_axis, config.reshapes);
   if (!reshapes.ok()) return reshapes.status();
-  const size_t writers = options_.max_ports + scheduler_->writers();
   return VersionHandle(new Version(std::move(config), std::move(*rules), std::move(*reshapes),
-                                   std::move(session), writers, reaper_, observer_));
+                                   std::move(session), writers(), reaper_, observer_));
 }
+
+size_t Engine::writers() const { return options_.max_ports + scheduler_->writers(); }
 
 void Engine::publish(std::shared_ptr<const ModelSet> models) {
   {

@@ -50,6 +50,8 @@ class Engine {
                                      std::shared_ptr<runtime::Session> session);
   // What tells the sinks of watched versions.
   Observer& observer() { return *observer_; }
+  // Threads that may serve: the writers of counters and of routes.
+  size_t writers() const;
   // Replaces what is served, in one step. Ports see it at their next request.
   void publish(std::shared_ptr<const ModelSet> models);
   // What requests asked for and is loaded on demand. Thread: any.

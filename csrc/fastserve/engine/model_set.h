@@ -12,6 +12,7 @@
 
 #include "fastserve/base/status.h"
 #include "fastserve/engine/version.h"
+#include "fastserve/route/route_table.h"
 
 namespace fastserve::engine {
 
@@ -32,6 +33,16 @@ struct ModelEntry {
   // Names that requests may give instead of a number.
   std::vector<std::pair<std::string, int64_t>> labels;
   std::vector<UnavailableVersion> unavailable;
+  // Shares requests that name no version among versions; null: `serving` answers them all.
+  std::shared_ptr<const route::RouteTable> route;
+};
+
+// A version that answers, and why a route chose it.
+struct FoundVersion {
+  Version* version = nullptr;  // null: it is loaded on demand and not ready now
+  // Set where a route chose; good for as long as the ModelSet.
+  const route::RouteTable* route = nullptr;
+  route::Reason reason = route::Reason::kWeight;
 };
 
 class ModelSet {
@@ -45,11 +56,14 @@ class ModelSet {
   void remove(std::string_view model);
 
   // The version that answers for `model` and `version_text`: a number, a label, or "" for the one
-  // that serves. Null: it is loaded on demand and not ready now. Errors are Triton's: kNotFound
-  // (unknown model or version, no ready version), kUnavailable (the version is known and not
-  // ready), kInvalidArgument (version_text is neither a positive integer nor a label). Thread: any;
-  // constant in the number of models.
-  Result<Version*> find(std::string_view model, std::string_view version_text) const;
+  // that the model's route chooses, or that serves. Errors are Triton's: kNotFound (unknown model
+  // or version, no ready version), kUnavailable (the version is known and not ready),
+  // kInvalidArgument (version_text is neither a positive integer nor a label). Thread: the
+  // writer's; constant in the number of models.
+  Result<FoundVersion> find(std::string_view model, std::string_view version_text,
+                            const route::RequestView& request, size_t writer) const;
+  // Null when there is no such model.
+  const ModelEntry* entry(std::string_view model) const;
   size_t size() const { return entries_.size(); }
 
  private:

@@ -42,6 +42,8 @@ class Port {
   // Tells the control plane that a request waits for a version that is loaded on demand. It is
   // ready, or will not be, after a publish.
   void want(std::string_view model, std::string_view version);
+  // Its thread's number among those that serve.
+  size_t writer() const { return writer_; }
   // Changes when models() does.
   uint64_t generation() const { return generation_; }
 

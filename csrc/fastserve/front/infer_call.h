@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "fastserve/base/buffer.h"
@@ -38,6 +40,10 @@ struct InferCall : engine::Request {
   grpc::Call* call = nullptr;    // null: nobody waits any more
   StreamCall* stream = nullptr;  // part of a ModelStreamInfer
   uint64_t token = 0;            // for fronts that answer by number
+  // Of a request that came without a call: what routes may look at. Names in lower case.
+  std::vector<std::pair<std::string, std::string>> headers;
+  // Why its version was chosen, for the reply; empty where no route did.
+  std::string route;
 
   Buffer message;  // what request.inputs and `id` point into
   Buffer arena;    // typed contents turned raw
@@ -67,6 +73,8 @@ struct InferCall : engine::Request {
     call = nullptr;
     stream = nullptr;
     token = 0;
+    headers.clear();
+    route.clear();
     message.shrink(kKeptBytes);
     arena.shrink(kKeptBytes);
     reply.shrink(kKeptBytes);

@@ -7,6 +7,7 @@
 #include "fastserve/base/quoted.h"
 #include "fastserve/engine/contract.h"
 #include "fastserve/engine/input_check.h"
+#include "fastserve/front/route_request.h"
 #include "fastserve/runtime/signature.h"
 
 namespace fastserve::front {
@@ -289,18 +290,22 @@ Status read_all(const Version& version, const InferRequestView& view, InferCall*
 
 }  // namespace
 
-Status decode_infer(const engine::ModelSet& models, wire::InferRequestView* scratch,
+Status decode_infer(const engine::ModelSet& models, size_t writer, wire::InferRequestView* scratch,
                     InferCall* infer) {
   Status status = wire::parse_infer_request(infer->message.bytes(), kLimits, scratch);
   if (!status.ok()) return status;
   infer->id = scratch->id;
-  Result<Version*> version = models.find(scratch->model_name, scratch->model_version);
-  if (!version.ok()) {
-    status = version.status();
-  } else if (*version != nullptr) {
-    infer->version = engine::VersionHandle(*version);
+  const Result<engine::FoundVersion> found = models.find(
+      scratch->model_name, scratch->model_version, RouteRequest(*infer, *scratch), writer);
+  if (!found.ok()) {
+    status = found.status();
+  } else if (Version* version = found.value().version; version != nullptr) {
+    infer->version = engine::VersionHandle(version);
+    if (found.value().route != nullptr) {
+      infer->route = found.value().route->description(found.value().reason);
+    }
     infer->bytes = infer->message.size();
-    status = read_all(**version, *scratch, infer);
+    status = read_all(*version, *scratch, infer);
     infer->bytes += infer->arena.size();
   }
   if (status.ok() || infer->id.empty()) return status;

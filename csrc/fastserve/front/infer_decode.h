@@ -14,7 +14,8 @@ namespace fastserve::front {
 // without a version means that it is loaded on demand first, and nothing but the id was read.
 // Errors and their words are Triton's (docs/protocol.md): kInvalidArgument, kNotFound,
 // kUnavailable, kUnimplemented (shared memory, classification).
-Status decode_infer(const engine::ModelSet& models, wire::InferRequestView* scratch,
+// `writer` is the thread's number among those that serve.
+Status decode_infer(const engine::ModelSet& models, size_t writer, wire::InferRequestView* scratch,
                     InferCall* infer);
 
 }  // namespace fastserve::front

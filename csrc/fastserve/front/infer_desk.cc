@@ -61,7 +61,7 @@ Status InferDesk::start(InferCall* infer, Nanos now) {
 }
 
 Status InferDesk::admit(InferCall* infer, Nanos now) {
-  Status status = decode_infer(port_->models(), &scratch_, infer);
+  Status status = decode_infer(port_->models(), port_->writer(), &scratch_, infer);
   if (!status.ok()) {
     if (infer->version) port_->count_failure(infer->version.get(), engine::Failure::kInvalid, 0);
     return status;

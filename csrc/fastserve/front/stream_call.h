@@ -28,6 +28,7 @@ class StreamCall {
   StreamCall(const StreamCall&) = delete;
   StreamCall& operator=(const StreamCall&) = delete;
 
+  const grpc::Call* call() const { return call_; }
   void on_message(Buffer& message, Nanos now);
   void on_half_close();
   void on_writable() { send_ready(); }

@@ -38,6 +38,18 @@ void finish_refused(grpc::Call& call, const Status& status, Nanos retry_after) {
   call.finish(status, {&pushback, 1});
 }
 
+// A routed answer says which version gave it, and why that one.
+void finish_answered(grpc::Call& call, const InferCall& infer) {
+  if (infer.route.empty()) {
+    call.finish(ok_status());
+    return;
+  }
+  const std::array<grpc::Metadatum, 2> trailers = {
+      grpc::Metadatum{"fastserve-version", infer.version->number_text()},
+      grpc::Metadatum{"fastserve-route", infer.route}};
+  call.finish(ok_status(), trailers);
+}
+
 }  // namespace
 
 ThreadFront::ThreadFront(engine::Engine* engine, Bridge* bridge, const FrontOptions& options,
@@ -203,7 +215,7 @@ void ThreadFront::answer(InferCall& infer, const Status& status) {
     call.user_tag = kNothing;
     if (status.ok()) {
       call.send_message(std::move(infer.reply));
-      call.finish(status);
+      finish_answered(call, infer);
     } else {
       finish_refused(call, status, infer.retry_after);
     }

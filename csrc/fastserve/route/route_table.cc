@@ -125,9 +125,29 @@ RouteTable::RouteTable(RouteSpec spec, size_t writers) : spec_(std::move(spec)),
     }
     slots_ = std::make_unique<const SlotMap>(entries, spec_.seed);
   }
+  for (size_t reason = 0; reason < kReasonCount; ++reason) {
+    descriptions_[reason] = std::string(reason_name(static_cast<Reason>(reason))) +
+                            ";generation=" + std::to_string(spec_.generation);
+  }
   for (size_t writer = 0; writer < writers; ++writer) {
     turns_[writer].point = spec_.seed + writer * kStartStep;
   }
+}
+
+void RouteTable::count(Reason reason, size_t writer) const {
+  std::atomic<uint64_t>& count = turns_[writer].counts[static_cast<size_t>(reason)];
+  // One thread writes: no locked instruction is needed.
+  count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+std::array<uint64_t, kReasonCount> RouteTable::counts() const {
+  std::array<uint64_t, kReasonCount> sums{};
+  for (const Turn& turn : turns_) {
+    for (size_t reason = 0; reason < kReasonCount; ++reason) {
+      sums[reason] += turn.counts[reason].load(std::memory_order_relaxed);
+    }
+  }
+  return sums;
 }
 
 const HeaderRule* RouteTable::match(const RequestView& request) const {

@@ -12,6 +12,8 @@
 // Thread: any number; immutable but for each thread's own place in the dealing.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -84,6 +86,15 @@ class RouteTable {
   static Result<std::shared_ptr<const RouteTable>> make(RouteSpec spec, size_t writers);
 
   const RouteSpec& spec() const { return spec_; }
+  // What replies say of a choice: "sticky;generation=7".
+  std::string_view description(Reason reason) const {
+    return descriptions_[static_cast<size_t>(reason)];
+  }
+  // Counts a choice. Thread: the writer's.
+  void count(Reason reason, size_t writer) const;
+  // Choices by reason, of all writers. Thread: any.
+  std::array<uint64_t, kReasonCount> counts() const;
+
   // Thread: the writer's.
   Choice choose(const RequestView& request, size_t writer) const;
   // What choose() says for this key, or for no key the entry at `point` of the line, in [0, 2^64).
@@ -100,11 +111,14 @@ class RouteTable {
   RouteTable(RouteSpec spec, size_t writers);
   static Status check(const RouteSpec& spec);
 
+  // Of one thread: its place in the dealing, and what it counted (others read that).
   struct alignas(64) Turn {
     uint64_t point = 0;
+    std::array<std::atomic<uint64_t>, kReasonCount> counts{};
   };
 
   const RouteSpec spec_;
+  std::array<std::string, kReasonCount> descriptions_;
   std::vector<uint64_t> ends_;  // of each entry's part of the line; the last is 2^64 - 1
   std::unique_ptr<const SlotMap> slots_;
   mutable std::vector<Turn> turns_;

@@ -177,6 +177,35 @@ class Version:
     def watch_stats(self) -> WatchStats: ...
 
 @final
+class RouteTable:
+    """Which version answers a request that names none. Immutable.
+
+    `entries`: (version, weight). `rules`: (header, "equals" or "prefix" or "present", value,
+    version), the first that matches decides. `sticky`: ("header" or "parameter", name).
+    `fallback`: the version that answers when the chosen one cannot; 0: none does. `writers`: the
+    engine's. Raises CoreError 3, naming the entry or rule.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[tuple[int, float]],
+        *,
+        rules: Sequence[tuple[str, str, str, int]] = (),
+        sticky: tuple[str, str] | None = None,
+        generation: int = 0,
+        seed: int = 0,
+        fallback: int = 0,
+        writers: int = 1,
+    ) -> None: ...
+    def choose_key(self, key: str) -> int:
+        """The version of requests with this sticky key. Raises ValueError when there is no key."""
+    def slot(self, key: str) -> int:
+        """The key's slot of 65,536, as docs/routes.md explains it."""
+    @property
+    def counts(self) -> dict[str, int]:
+        """Requests by the reason of their version: rule, sticky, weight, fallback."""
+
+@final
 class Engine:
     def __init__(
         self,
@@ -225,12 +254,16 @@ class Engine:
         serving: int,
         unavailable: Sequence[tuple[int, str, bool]],
         labels: Mapping[str, int],
+        route: RouteTable | None = None,
     ) -> None:
         """What of `model` answers from now on; no request that starts later sees what was before.
 
         `serving` (0: none) answers requests that name no version. `unavailable`: (number, why it
         is not ready, whether it is loaded when a request asks for it). Thread: one, as `withdraw`.
         """
+    @property
+    def writers(self) -> int:
+        """Threads that may serve: what a RouteTable is made for."""
     def withdraw(self, model: str) -> None:
         """The model is unknown from now on."""
     @property

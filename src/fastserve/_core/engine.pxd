@@ -170,6 +170,18 @@ cdef extern from "fastserve/engine/version.h" namespace "fastserve::engine" nogi
         CVersionHandle()
         CVersion* get()
 
+cdef extern from "fastserve/route/slot_map.h" namespace "fastserve::route" nogil:
+    cdef cppclass CSlotMap "fastserve::route::SlotMap":
+        size_t slot_of(CStringView key)
+
+cdef extern from "fastserve/route/route_table.h" namespace "fastserve::route" nogil:
+    cdef cppclass CChoice "fastserve::route::Choice":
+        int64_t version
+
+    cdef cppclass CRouteTable "fastserve::route::RouteTable":
+        CChoice choose_key(CStringView key)
+        const CSlotMap* slots()
+
 cdef extern from "fastserve/engine/model_set.h" namespace "fastserve::engine" nogil:
     cdef cppclass CUnavailableVersion "fastserve::engine::UnavailableVersion":
         int64_t number
@@ -183,6 +195,7 @@ cdef extern from "fastserve/engine/model_set.h" namespace "fastserve::engine" no
         int64_t serving
         vector[pair[string, int64_t]] labels
         vector[CUnavailableVersion] unavailable
+        shared_ptr[const CRouteTable] route
 
     cdef cppclass CModelSet "fastserve::engine::ModelSet":
         CModelSet()
@@ -219,6 +232,7 @@ cdef extern from "fastserve/engine/engine.h" namespace "fastserve::engine" nogil
         uint64_t total_queued_bytes()
         CResult[int64_t] warm_up(CVersion&, uint32_t rows)
         CObserver& observer()
+        size_t writers()
 
 cdef extern from "fastserve/engine/direct_run.h" namespace "fastserve::engine" nogil:
     cdef cppclass CRunInput "fastserve::runtime::RunInput":

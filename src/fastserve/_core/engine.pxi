@@ -475,7 +475,8 @@ cdef class Engine:
             del made
         return version
 
-    def publish(self, str model not None, ready, int64_t serving, unavailable, labels):
+    def publish(self, str model not None, ready, int64_t serving, unavailable, labels,
+                RouteTable route=None):
         cdef c.CModelEntry entry
         cdef c.CUnavailableVersion waiting
         cdef pair[string, int64_t] labelled
@@ -491,6 +492,8 @@ cdef class Engine:
             waiting.reason = reason.encode()
             waiting.is_on_demand = is_on_demand
             entry.unavailable.push_back(waiting)
+        if route is not None:
+            entry.route = route.handle
         for label, number in labels.items():
             labelled.first = label.encode()
             labelled.second = number
@@ -499,6 +502,10 @@ cdef class Engine:
             models = make_shared[c.CModelSet](engine.models().get()[0])
             models.get().put(move(entry))
             engine.publish(c.as_const_set(models))
+
+    @property
+    def writers(self):
+        return self.running().writers()
 
     def withdraw(self, str model not None):
         cdef string name = model.encode()
