@@ -15,6 +15,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeGuard, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -148,6 +149,73 @@ class AuditSettings(_Group, frozen=True):
     key_file: Path | None = None
 
 
+class CaptureSettings(_Group, frozen=True):
+    """Where sampled requests and answers are written; each model says which share, and of what."""
+
+    enabled: bool = True
+    # None: `capture` in the state folder.
+    folder: Path | None = None
+    # What waits for the writer; above it requests are dropped and counted.
+    max_queue_bytes: Bytes = 64 * _MIB
+    # Of all files together; above it the oldest are removed.
+    max_disk_bytes: Bytes = 10 * 1024 * _MIB
+    # Nothing is written while the disk has less.
+    min_free_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1024 * _MIB
+    # A file is finished when one of the three is reached.
+    file_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 128 * _MIB
+    file_rows: Annotated[int, msgspec.Meta(ge=1)] = 1_000_000
+    file_seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 60.0
+    # The key of fields that are hashed.
+    hash_key_file: Path | None = None
+
+
+class WebhookTarget(_Group, frozen=True):
+    """One address that events are sent to."""
+
+    url: str
+    # The key that signs each delivery.
+    secret_file: Path | None = None
+    # Kinds of events, `drift` with all that begins with `drift.`; empty: all.
+    events: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """Without path and query, which may hold a secret: fit for logs. Errors: InvalidConfig."""
+        try:
+            parts = urlsplit(self.url)
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            raise InvalidConfig("url: is no URL") from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise InvalidConfig("url: expected http://HOST/PATH or https://HOST/PATH")
+        if "@" in parts.netloc:
+            raise InvalidConfig("url: holds a user name or password: use secret_file instead")
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        return f"{parts.scheme}://{host}{port}"
+
+    def __post_init__(self) -> None:
+        if not self.url.isascii() or not self.url.isprintable() or " " in self.url:
+            raise InvalidConfig("url: expected printable ASCII without spaces")
+        assert self.origin  # noqa: S101 - raises where it makes no sense
+
+    def __str__(self) -> str:
+        events = f" ({', '.join(self.events)})" if self.events else ""
+        return self.origin + events
+
+
+class WebhookSettings(_Group, frozen=True):
+    """Who is told of alarms, and how stubbornly."""
+
+    targets: Annotated[tuple[WebhookTarget, ...], msgspec.Meta(max_length=16)] = ()
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=300)] = 5.0
+    max_attempts: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
+    # Before the second attempt; each pause is up to twice the one before.
+    first_pause_seconds: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 1.0
+    max_pause_seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 300.0
+    # Waiting for one target; above it new ones are dropped and counted.
+    max_queue_events: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 256
+
+
 class Settings(_Group, frozen=True):
     """All that `fastserve serve` can be told."""
 
@@ -160,6 +228,8 @@ class Settings(_Group, frozen=True):
     limits: LimitSettings = LimitSettings()
     lifecycle: LifecycleSettings = LifecycleSettings()
     audit: AuditSettings = AuditSettings()
+    capture: CaptureSettings = CaptureSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     # How long calls in flight may go on after SIGTERM.
     drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
 
@@ -167,6 +237,12 @@ class Settings(_Group, frozen=True):
     def state_folder(self) -> Path:
         """`state_dir`, or its default. It need not exist yet."""
         return self.repository / ".fastserve" if self.state_dir is None else self.state_dir
+
+    @property
+    def capture_folder(self) -> Path:
+        """`capture.folder`, or its default. It need not exist yet."""
+        folder = self.capture.folder
+        return self.state_folder / "capture" if folder is None else folder
 
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
@@ -218,7 +294,8 @@ def check_settings(settings: Settings) -> None:
     """Refuses combinations that cannot work or would open the server by accident: InvalidConfig."""
     if not settings.repository.is_dir():
         raise InvalidConfig(f"repository {str(settings.repository)!r} is not a folder")
-    _check_state_folder(settings)
+    _check_own_folder(settings.repository, "state_dir", settings.state_folder)
+    _check_own_folder(settings.repository, "capture.folder", settings.capture_folder)
     _check_lifecycle(settings.lifecycle)
     _check_tls(settings.security)
     if not settings.listen.grpc:
@@ -227,17 +304,16 @@ def check_settings(settings: Settings) -> None:
         _check_exposure(settings.listen, settings.security)
 
 
-def _check_state_folder(settings: Settings) -> None:
-    folder = settings.state_folder
+def _check_own_folder(repository: Path, name: str, folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise InvalidConfig(f"state_dir {str(folder)!r} is not a folder")
+        raise InvalidConfig(f"{name} {str(folder)!r} is not a folder")
     try:
-        inside = folder.resolve().relative_to(settings.repository.resolve())
+        inside = folder.resolve().relative_to(repository.resolve())
     except ValueError:
         return
     if not inside.parts or not inside.parts[0].startswith("."):
         raise InvalidConfig(
-            f"state_dir {str(folder)!r} lies among the models: choose a folder outside the "
+            f"{name} {str(folder)!r} lies among the models: choose a folder outside the "
             "repository, or one whose name there begins with a dot"
         )
 

@@ -6,6 +6,7 @@ its keys mean together; such a message begins with the key.
 
 import math
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -27,6 +28,7 @@ MAX_RANK: Final = 16
 _MAX_FILE_NAME: Final = 255
 _MAX_LINEAGE: Final = 64
 _MAX_LINEAGE_CHARACTERS: Final = 4096
+_ELEMENT = re.compile(r"(?P<tensor>.+)\[(?P<element>[0-9]{1,9})\]", re.DOTALL)
 # Begins with no digit: a label never looks like a version's number.
 _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
 
@@ -196,6 +198,49 @@ class TensorConfig(_Group, frozen=True):
             )
 
 
+class CaptureConfig(_Group, frozen=True):
+    """`[capture]`: which share of the requests is kept in files, and what of each is left out.
+
+    A field is a tensor, by its name, or one element of its rows: `pixels[3]`.
+    """
+
+    share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    # Only these; empty: all of them.
+    tensors: tuple[str, ...] = ()
+    # Never written.
+    drop: tuple[str, ...] = ()
+    # Written as a keyed hash: equal values stay equal.
+    hash: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.hash:
+            if name in self.drop:
+                raise InvalidConfig(f"hash: {quoted(name)} is in drop as well: keep one")
+
+    def fields(self, tensors: Collection[str]) -> dict[str, dict[int, str]]:
+        """By tensor what happens to it: {-1: "drop"} to all of it, {3: "drop"} to its element 3.
+
+        Errors: InvalidConfig for a field that no tensor of `tensors` has: what was to be left out
+        would be written.
+        """
+        found: dict[str, dict[int, str]] = {}
+        for name in self.tensors:
+            if name not in tensors:
+                raise InvalidConfig(f"tensors: {_unknown(name, tensors)}")
+        for action, names in (("drop", self.drop), ("hash", self.hash)):
+            for name in names:
+                tensor, element = _split_field(name, tensors)
+                if element >= 0 and action == "hash":
+                    raise InvalidConfig(f"hash: {quoted(name)}: expected a whole tensor's name")
+                if tensor not in tensors:
+                    raise InvalidConfig(f"{action}: {_unknown(name, tensors)}")
+                found.setdefault(tensor, {})[element] = action
+        for tensor in tensors:
+            if self.tensors and tensor not in self.tensors:
+                found.setdefault(tensor, {})[-1] = "drop"
+        return found
+
+
 class ModelConfig(_Group, frozen=True):
     """All that one model can be told."""
 
@@ -206,6 +251,7 @@ class ModelConfig(_Group, frozen=True):
     versions: VersionsConfig = VersionsConfig()
     load: LoadConfig = LoadConfig()
     golden: GoldenConfig = GoldenConfig()
+    capture: CaptureConfig = CaptureConfig()
     tensors: dict[str, TensorConfig] = {}
     # Names that clients may use for a version.
     labels: dict[str, Version] = {}
@@ -256,6 +302,21 @@ def file_name_problem(name: str) -> str:
     if re.search(r"[/\\\x00-\x1f\x7f]", name):
         return f"{quoted(name)} is not a plain name: the file lies in the version's own folder"
     return ""
+
+
+def _split_field(name: str, tensors: Collection[str]) -> tuple[str, int]:
+    """Tensor and element; -1 for all of them. A tensor may itself be called `x[0]`."""
+    match = _ELEMENT.fullmatch(name)
+    if name in tensors or match is None:
+        return name, -1
+    return match["tensor"], int(match["element"])
+
+
+def _unknown(name: str, tensors: Collection[str]) -> str:
+    return (
+        f"{quoted(name)} is no field of the model, expected one of "
+        f"{', '.join(quoted(tensor) for tensor in sorted(tensors))}, or an element: 'NAME[3]'"
+    )
 
 
 def _element_counts(dims: tuple[int, ...]) -> list[int]:

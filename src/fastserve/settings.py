@@ -22,6 +22,7 @@ from msgspec import inspect
 from fastserve.config import (
     Address,
     Settings,
+    WebhookTarget,
     convert,
     decode_toml,
     parse_address,
@@ -78,7 +79,7 @@ _SIZE: Final = re.compile(r"(?P<number>[0-9]{1,18})\s*(?P<unit>[A-Za-z]*)")
 _INTEGER: Final = re.compile(r"-?[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 _BOOLEANS: Final = {"true": True, "false": False}
-_TOML_TABLE: Final = re.compile(r"\s*\[\s*(?P<key>[^\[\]]+?)\s*\]\s*(#.*)?")
+_TOML_TABLE: Final = re.compile(r"\s*\[{1,2}\s*(?P<key>[^\[\]]+?)\s*\]{1,2}\s*(#.*)?")
 _TOML_KEY: Final = re.compile(r"""\s*(?P<key>[\w."'\s-]+?)\s*=""")
 
 
@@ -220,7 +221,8 @@ def _shown(value: object) -> object:
         return [_shown(item) for item in value]
     if isinstance(value, Path):
         return _name_of(value)
-    return str(value) if isinstance(value, Address) else value
+    # Of a webhook's address its path and query may be secret.
+    return str(value) if isinstance(value, Address | WebhookTarget) else value
 
 
 def _name_of(path: Path) -> str:
@@ -262,6 +264,8 @@ def _find_lines(text: str) -> dict[str, int]:
     for number, line in enumerate(text.split("\n"), 1):
         if table := _TOML_TABLE.fullmatch(line):
             prefix = f"{_bare(table['key'])}."
+            # Of a list of tables, where it begins.
+            lines.setdefault(_bare(table["key"]), number)
         elif key := _TOML_KEY.match(line):
             lines.setdefault(prefix + _bare(key["key"]), number)
     return lines
@@ -309,6 +313,8 @@ def _read_text(text: str, kind: inspect.Type) -> object:
     if isinstance(kind, inspect.VarTupleType):
         items = [item.strip() for item in text.split(",")] if text.strip() else []
         return [_read_text(item, _main_type(kind.item_type)) for item in items]
+    if isinstance(kind, inspect.StructType) and kind.cls is WebhookTarget:
+        return {"url": text}
     if isinstance(kind, inspect.BoolType):
         return _BOOLEANS.get(text, text)
     if isinstance(kind, inspect.IntType) and _INTEGER.fullmatch(text):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec import inspect
 
-from fastserve.config import Address
+from fastserve.config import Address, WebhookTarget
 from fastserve.settings import FLAGS, leaves, list_entries, load_settings, read_layers, variable_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -21,14 +21,13 @@ def type_text(path, kind):
         if isinstance(kind, inspect.StructType):
             return "address or `off`"
     if isinstance(kind, inspect.VarTupleType):
-        return {"address": "list of addresses", "text": "list of texts"}[
-            type_text(path, kind.item_type)
-        ]
+        return {
+            "address": "list of addresses", "table": "list of tables", "text": "list of texts"
+        }[type_text(path, kind.item_type)]  # fmt: skip
     if isinstance(kind, inspect.LiteralType):
         return " or ".join(f"`{value}`" for value in kind.values)
     if isinstance(kind, inspect.StructType):
-        assert kind.cls is Address
-        return "address"
+        return {Address: "address", WebhookTarget: "table"}[kind.cls]
     if isinstance(kind, inspect.IntType | inspect.FloatType):
         is_size = path.endswith("_bytes")
         name = "size" if is_size else "int" if isinstance(kind, inspect.IntType) else "float"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fastserve.config import Address, check_settings
+from fastserve.config import Address, WebhookTarget, check_settings
 from fastserve.errors import InvalidConfig
 from fastserve.settings import (
     FLAGS,
@@ -56,6 +56,25 @@ SAMPLES = {
     "lifecycle.check_memory_bytes": ("1", "1", 1),
     "audit.enabled": ("false", "false", False),
     "audit.key_file": ('"/h"', "/h", Path("/h")),
+    "capture.enabled": ("false", "false", False),
+    "capture.folder": ('"/f"', "/f", Path("/f")),
+    "capture.max_queue_bytes": ('"1MiB"', "1MiB", 1 << 20),
+    "capture.max_disk_bytes": ('"1TiB"', "1TiB", 1 << 40),
+    "capture.min_free_bytes": ("0", "0", 0),
+    "capture.file_bytes": ('"4KiB"', "4KiB", 4096),
+    "capture.file_rows": ("9", "9", 9),
+    "capture.file_seconds": ("0.5", "0.5", 0.5),
+    "capture.hash_key_file": ('"/h"', "/h", Path("/h")),
+    "webhooks.targets": (
+        '[{ url = "https://a/b" }, { url = "http://[::1]:7" }]',
+        "https://a/b, http://[::1]:7",
+        (WebhookTarget(url="https://a/b"), WebhookTarget(url="http://[::1]:7")),
+    ),
+    "webhooks.timeout_seconds": ("2", "2", 2.0),
+    "webhooks.max_attempts": ("3", "3", 3),
+    "webhooks.first_pause_seconds": ("0.5", "0.5", 0.5),
+    "webhooks.max_pause_seconds": ("60", "60", 60.0),
+    "webhooks.max_queue_events": ("8", "8", 8),
     "drain_seconds": ("1.5", "1.5", 1.5),
 }
 
@@ -438,3 +457,45 @@ def test_state_folder_may_lie_outside_the_models_alone(tmp_path):
         assert "lies among the models" in message
     message = refused(flags={"REPOSITORY": models, "--state-dir": tmp_path / "file"}, check=True)
     assert "is not a folder" in message
+
+
+def test_webhook_targets_are_tables_of_the_file_and_shown_without_what_may_be_secret(
+    tmp_path, written
+):
+    file = written(
+        '[webhooks]\nmax_attempts = 2\n\n[[webhooks.targets]]\nurl = "https://a.example:8443/T0/secret"\n'
+        'secret_file = "key"\nevents = ["drift"]\n[[webhooks.targets]]\nurl = "http://b/?token=1"\n'
+    )
+    loaded = load_settings(file, {}, {"REPOSITORY": "."})
+    assert loaded.settings.webhooks.targets[0].secret_file == tmp_path / "key"
+    shown = {entry.path: (entry.value, entry.source) for entry in loaded.entries}
+    assert shown["webhooks.targets"] == (
+        ["https://a.example:8443 (drift)", "http://b"],
+        f"{file}:4",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("ftp://a/b", "expected http://HOST/PATH"),
+        ("https:///b", "expected http://HOST/PATH"),
+        ("https://user:sesame@a/b", "holds a user name"),
+        ("https://a:port/", "is no URL"),
+        ("https://a/b c", "printable ASCII"),
+    ],
+)
+def test_webhook_address_is_refused_with_its_key(written, url, problem):
+    message = refused(written(f"[[webhooks.targets]]\nurl = {url!r}\n"))
+    assert "webhooks.targets" in message
+    assert problem in message
+    assert "sesame" not in message
+
+
+def test_capture_folder_lies_in_the_state_folder_and_never_among_models(tmp_path):
+    loaded = load_settings(None, {}, {"REPOSITORY": str(tmp_path)})
+    assert loaded.settings.capture_folder == tmp_path / ".fastserve" / "capture"
+    environment = {"FASTSERVE_CAPTURE__FOLDER": str(tmp_path / "capture")}
+    message = refused(environment=environment, flags={"REPOSITORY": str(tmp_path)}, check=True)
+    assert message.startswith("capture.folder")
+    assert "lies among the models" in message

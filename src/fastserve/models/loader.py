@@ -15,7 +15,7 @@ import msgspec
 from fastserve._core import core
 from fastserve.config import LimitSettings, read_regular_file
 from fastserve.errors import FastserveError, InvalidConfig, VersionFailed, from_core, quoted
-from fastserve.model_config import ModelConfig, PriorityConfig, TensorConfig
+from fastserve.model_config import CaptureConfig, ModelConfig, PriorityConfig, TensorConfig
 from fastserve.models.checked_cache import CheckedCache
 from fastserve.models.checker import CheckLimits, CheckReport
 from fastserve.models.example import read_example, wire_inputs
@@ -290,6 +290,7 @@ class Loader:
         self, job: LoadJob, session: core.Session, batching: BatchingDecision, max_rows: int
     ) -> core.Version:
         config = job.settings.config
+        check_capture(config.capture, session)
         return self._engine.make_version(
             session,
             model=job.model,
@@ -365,6 +366,14 @@ def queue_policies(queue: PriorityConfig) -> list[tuple[int, bool, bool, int]]:
         )
         for policy in (queue.default, *levels)
     ]
+
+
+def check_capture(config: CaptureConfig, session: core.Session) -> None:
+    """Its fields must be there: a misspelt one would be written. Errors: InvalidConfig."""
+    try:
+        config.fields({spec.name for spec in (*session.inputs, *session.outputs)})
+    except InvalidConfig as error:
+        raise InvalidConfig(f"capture.{error.message}") from None
 
 
 def reshapes(
