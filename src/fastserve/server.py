@@ -161,6 +161,7 @@ class Server:
         """All but health, reflection and the inferences themselves."""
         # Imported while models load.
         from fastserve.rpc.audit import AuditServicer  # noqa: PLC0415
+        from fastserve.rpc.capture import CaptureServicer  # noqa: PLC0415
         from fastserve.rpc.control import ControlServicer  # noqa: PLC0415
         from fastserve.rpc.inference import InferenceServicer  # noqa: PLC0415
         from fastserve.rpc.repository import RepositoryServicer  # noqa: PLC0415
@@ -183,6 +184,7 @@ class Server:
         yield from ControlServicer(hosting.catalog, operations, hosting.inspector, upload).methods()
         if self._state.audit is not None:
             yield from AuditServicer(self._state.audit, self._readiness).methods()
+        yield from CaptureServicer(None).methods()
         yield from SettingsServicer(self._entries).methods()
 
     def _start_side_port(self, bound: socket.socket | None) -> Address | None:

@@ -18,6 +18,8 @@ import sys
 import time
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parents[1] / "observe"))  # test folders are not packages
+
 
 def write_audit(case, tell):
     """Appends events, `together` at a time; tells the head behind those that are durable."""
@@ -52,7 +54,29 @@ def write_states(case, tell):
             tell(value)
 
 
-SCENARIOS = {"audit": write_audit, "states": write_states}
+def write_capture(case, tell):
+    """Captures requests, `together` in each file; tells what was counted after each file."""
+    from captured import open_capture, request
+
+    queue, capture = open_capture(Path(case["folder"]))
+    tell({"opened": capture.stats().lost_files})
+    for n in range(case["appends"]):
+        for m in range(case["together"]):
+            number = n * case["together"] + m
+            queue.put(request(number, id=f"{case['first']}-{os.getpid()}-{number}"))
+            capture.labels.put("digits", f"id-{number}", number, 1.0)
+        capture.flush()
+        stats = capture.stats()
+        tell({"captured": stats.captured, "failed": stats.failed})
+    capture.close()
+    stats = capture.stats()
+    tell({name: getattr(stats, name) for name in (
+        "offered", "captured", "dropped", "failed", "pending", "rows", "labels_offered",
+        "labels_stored", "labels_failed",
+    )})  # fmt: skip
+
+
+SCENARIOS = {"audit": write_audit, "states": write_states, "capture": write_capture}
 
 
 def run_case(case, faults):
@@ -141,6 +165,9 @@ class Nursery:
 
 
 def main():
+    # Here, so that each child has them already.
+    import captured  # noqa: F401
+
     from fastserve.observe.logs import configure_logs
 
     configure_logs(io.StringIO())

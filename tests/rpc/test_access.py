@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastserve._proto import (
+    fastserve_capture_pb2,
     fastserve_control_pb2,
     health_pb2,
     open_inference_grpc_pb2,
@@ -40,6 +41,7 @@ DESCRIBED = {
     f"/{service.full_name}/{rpc.name}"
     for module in (
         open_inference_grpc_pb2,
+        fastserve_capture_pb2,
         fastserve_control_pb2,
         health_pb2,
         reflection_pb2,

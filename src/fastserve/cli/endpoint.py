@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from fastserve.client import Client, ControlClient
+    from fastserve.client import CaptureClient, Client, ControlClient
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:8001"
 _CALL_SECONDS: Final = 30.0
@@ -61,6 +61,16 @@ class Endpoint(NamedTuple):
         from fastserve.client import ControlClient  # noqa: PLC0415 - grpc loads slowly
 
         return ControlClient(
+            self.endpoint,
+            **self._connection(),
+            metadata=(("fastserve-actor", claimed_actor()),),
+        )
+
+    def connect_capture(self) -> "CaptureClient":
+        """A client of what the server captured. Errors: InvalidConfig."""
+        from fastserve.client import CaptureClient  # noqa: PLC0415 - grpc loads slowly
+
+        return CaptureClient(
             self.endpoint,
             **self._connection(),
             metadata=(("fastserve-actor", claimed_actor()),),

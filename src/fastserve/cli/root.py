@@ -13,6 +13,7 @@ _COMMANDS: Final = {
     "infer": "Send one inference and print the answer.",
     "model": "Ask a server about its models, and change them.",
     "audit": "Show or verify the record of every change.",
+    "capture": "Export captured requests, or show what there is.",
     "config": "Show the settings of a server and where they came from.",
     "plan": "Show threads, batching and memory for a repository.",
     "completion": "Print the script that completes commands in a shell.",

@@ -4,6 +4,7 @@ Needs grpcio, protobuf and numpy; nothing of the server is imported.
 """
 
 from fastserve.client.async_client import AsyncClient
+from fastserve.client.capture import CaptureClient, CaptureSummary
 from fastserve.client.channel import TLS
 from fastserve.client.client import Client
 from fastserve.client.control import AuditVerdict, ControlClient, ModelEvent, PushedVersion, Setting
@@ -22,6 +23,8 @@ __all__ = [
     "TLS",
     "AsyncClient",
     "AuditVerdict",
+    "CaptureClient",
+    "CaptureSummary",
     "Client",
     "ControlClient",
     "IndexEntry",

@@ -61,6 +61,9 @@ LEAST_ROLE: Final[Mapping[str, Role]] = {
     "/fastserve.v1.Control/ShowConfig": Role.OPERATOR,
     "/fastserve.v1.Control/ShowAudit": Role.OPERATOR,
     "/fastserve.v1.Control/VerifyAudit": Role.OPERATOR,
+    "/fastserve.v1.Capture/Status": Role.OPERATOR,
+    # What clients sent and got, as the configuration lets it be kept.
+    "/fastserve.v1.Capture/Export": Role.ADMIN,
 }
 
 

@@ -3,13 +3,19 @@
 from collections.abc import Iterable
 
 from fastserve.models.readiness import Readiness
-from fastserve.rpc import health, inference, reflection, settings
+from fastserve.rpc import capture, health, inference, reflection, settings
 from fastserve.rpc.method_table import Method, MethodTable
 from fastserve.rpc.raw import RawInference
 from fastserve.rpc.raw_inference import RawInferenceServicer
 
 # Served in every table; health answers for them as for the server.
-SERVICES = (inference.SERVICE, settings.SERVICE, health.SERVICE, *reflection.SERVICES)
+SERVICES = (
+    inference.SERVICE,
+    settings.SERVICE,
+    capture.SERVICE,
+    health.SERVICE,
+    *reflection.SERVICES,
+)
 
 
 def build_table(

@@ -1,0 +1,92 @@
+"""Labels of one model by request id, for a join: on the disk, however many there are."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+import pyarrow as pa
+
+from fastserve.observe.capture_columns import TIME_TYPE
+from fastserve.observe.capture_labels import StoredLabel
+
+# Parameters of one SELECT; SQLite's own bound was 999 for long.
+_IDS_AT_ONCE: Final = 500
+_TYPES: Final[dict[str, pa.DataType]] = {
+    "bool": pa.bool_(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "str": pa.string(),
+}
+
+
+class LabelIndex:
+    """Of the labels of one id the one with the latest time counts. Lines that are none are passed.
+
+    `type` is that of the labels' column: bool, int64, double or string, and string with JSON where
+    labels are of several kinds, or lists.
+    """
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        # An empty name is a temporary file that only this connection knows. One thread after
+        # another may use it, never two at once.
+        self._database = sqlite3.connect("", check_same_thread=False)
+        self._database.execute(
+            "CREATE TABLE labels (id TEXT PRIMARY KEY, label TEXT, kind TEXT, time REAL)"
+        )
+        for path in files:
+            self._database.executemany(
+                "INSERT INTO labels VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "label = excluded.label, kind = excluded.kind, time = excluded.time "
+                "WHERE excluded.time >= time",
+                _rows(path),
+            )
+        kinds = {row[0] for row in self._database.execute("SELECT DISTINCT kind FROM labels")}
+        if kinds == {"int", "float"}:
+            kinds = {"float"}
+        self._is_json = len(kinds) != 1 or not kinds <= _TYPES.keys()
+        self.type: pa.DataType = pa.string() if self._is_json else _TYPES[kinds.pop()]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._database.close()
+
+    def find(self, ids: Sequence[str | None]) -> tuple[pa.Array, pa.Array]:
+        """Label and time of each id; null where there is none."""
+        wanted = sorted({one for one in ids if one})
+        found: dict[str, tuple[Any, int]] = {}
+        for begin in range(0, len(wanted), _IDS_AT_ONCE):
+            some = wanted[begin : begin + _IDS_AT_ONCE]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT id, label, time FROM labels WHERE id IN ({marks})"  # noqa: S608
+            for name, text, time in self._database.execute(query, some):
+                value = text if self._is_json else msgspec.json.decode(text)
+                found[name] = (value, round(time * 1e6))
+        labels = [found[one][0] if one in found else None for one in ids]
+        times = [found[one][1] if one in found else None for one in ids]
+        return pa.array(labels, self.type), pa.array(times, TIME_TYPE)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str, str, float]]:
+    """Errors of the disk are those of a file without labels: it was removed meanwhile."""
+    try:
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    one = msgspec.json.decode(line, type=StoredLabel)
+                except msgspec.DecodeError:
+                    # The end of what a crash cut off.
+                    continue
+                kind = type(one.label).__name__
+                yield one.id, msgspec.json.encode(one.label).decode(), kind, one.time
+    except OSError:
+        return
