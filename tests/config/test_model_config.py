@@ -4,6 +4,7 @@ import pytest
 
 from fastserve.errors import InvalidConfig
 from fastserve.model_config import (
+    CaptureConfig,
     ModelConfig,
     PriorityConfig,
     QueuePolicy,
@@ -273,3 +274,39 @@ def test_lineage_is_bounded():
         ModelConfig(lineage={str(n): "" for n in range(65)})
     with pytest.raises(InvalidConfig, match="at most 4096 characters each"):
         ModelConfig(lineage={"a": "b" * 4097})
+
+
+def test_capture_fields_are_tensors_or_elements_of_their_rows():
+    config = CaptureConfig(
+        tensors=("x", "y", "odd[1]"), drop=("x[3]", "x[0]", "odd[1]"), hash=("y",)
+    )
+    assert config.fields(("x", "y", "z", "odd[1]")) == {
+        "x": {3: "drop", 0: "drop"}, "odd[1]": {-1: "drop"}, "y": {-1: "hash"}, "z": {-1: "drop"}
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"drop": ("pixel",)}, "drop: 'pixel' is no field of the model, expected one of 'pixels'"),
+        ({"drop": ("pixel[3]",)}, "drop: 'pixel[3]' is no field"),
+        ({"hash": ("id",)}, "hash: 'id' is no field"),
+        ({"hash": ("pixels[3]",)}, "hash: 'pixels[3]': expected a whole tensor's name"),
+        ({"tensors": ("pixels[3]",)}, "tensors: 'pixels[3]' is no field"),
+    ],
+)
+def test_capture_refuses_fields_that_the_model_does_not_have(config, message):
+    with pytest.raises(InvalidConfig) as error:
+        CaptureConfig(**config).fields(("pixels",))
+    assert error.value.message.startswith(message)
+
+
+def test_capture_refuses_a_field_that_is_dropped_and_hashed():
+    with pytest.raises(InvalidConfig, match=r"capture.hash: 'x' is in drop as well"):
+        parse_model_config(b'[capture]\ndrop = ["x"]\nhash = ["x"]\n', name="model.toml")
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1.1", "nan", '"all"'])
+def test_capture_share_is_between_nothing_and_all(share):
+    with pytest.raises(InvalidConfig, match=r"capture.share"):
+        parse_model_config(f"[capture]\nshare = {share}\n".encode(), name="model.toml")

@@ -7,7 +7,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from fastserve._core import core
-from fastserve.models.loader import find_runtime_library
+from fastserve.errors import InvalidConfig
+from fastserve.model_config import CaptureConfig
+from fastserve.models.loader import check_capture, find_runtime_library
 
 ROWS = np.array([[1, 2, 3, 4], [5, 6, 7, 8]], np.float32)
 
@@ -168,3 +170,22 @@ def test_make_version_takes_priorities_and_policies(make):
         max_request_rows=16,
     )
     assert len(version.run([tensor(ROWS), tensor(ROWS)])) == 2
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ("a[3]", ""),
+        ("sum", ""),
+        ("a[4]", r"capture.drop: 'a' has 4 elements a row, got 4, counted from 0"),
+        ("c", r"capture.drop: 'c' is no field of the model"),
+    ],
+)
+def test_capture_of_a_field_that_the_graph_does_not_have_is_refused(library, field, problem):
+    session = core.Session(library, SUM, {}, "m/1")
+    config = CaptureConfig(drop=(field,))
+    if not problem:
+        check_capture(config, session)
+        return
+    with pytest.raises(InvalidConfig, match=problem):
+        check_capture(config, session)

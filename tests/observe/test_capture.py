@@ -28,6 +28,8 @@ from fastserve._core import core
 from fastserve.config import CaptureSettings
 from fastserve.errors import InvalidConfig
 from fastserve.observe.capture import Capture
+from fastserve.observe.capture_folder import CaptureFolder
+from fastserve.observe.capture_store import CaptureStore
 
 KEY = b"a key of nobody at all"
 
@@ -285,22 +287,22 @@ def test_short_key_is_refused(tmp_path):
         core.CapturedTensor("x", "BYTES", (1,), b"\xff\xff\xff\xff"),
         core.CapturedTensor("x", "BYTES", (1,), b"\x01\x00"),
         core.CapturedTensor("x", "INT64", (2, 3), bytes(48)),
+        core.CapturedTensor("x", "FP32", (), bytes(4)),
     ],
 )
 def test_request_that_does_not_fit_fails_alone(tmp_path, x):
-    """Put past the queue, which refuses most of them by itself."""
-    queue, capture = open_capture(tmp_path / "capture")
-    queue.put(request(0))
-    queue.put(request(1))
-    capture.flush()
-    whole = [*request(2).inputs]
-    queue.put(request(2, rows=0, inputs=whole))
-    capture._store.add(request(3, inputs=[x]))
-    capture.close()
-    counts = capture._store.counts
-    assert counts.failed >= 1
-    assert {row["_id"] for row in rows_of(tmp_path)} >= {"id-0", "id-1"}
-    assert "id-3" not in {row["_id"] for row in rows_of(tmp_path)}
+    """Without the queue, which refuses most of them by itself."""
+    folder = CaptureFolder(tmp_path / "capture", max_bytes=1 << 30, min_free_bytes=0)
+    store = CaptureStore(
+        folder, CaptureSettings(), key=None, server_version="1", clock=Clock()
+    )  # fmt: skip
+    store.register(rules())
+    for number, inputs in enumerate([None, [x], None]):
+        store.add(request(number, inputs=inputs))
+    store.finish_all()
+    folder.close()
+    assert (store.counts.captured, store.counts.failed) == (2, 1)
+    assert [row["_id"] for row in rows_of(tmp_path)][::2] == ["id-0", "id-2"]
 
 
 # Rotation and the disk.
@@ -399,6 +401,22 @@ def test_nothing_is_written_while_the_disk_is_low_and_it_goes_on_by_itself(begin
     assert capture.stats().failed == 1
     assert files_of(tmp_path) == []
     capture._folder._min_free_bytes = 0
+    queue.put(request(1))
+    capture.close()
+    assert capture.stats().captured == 1
+    assert_settled(capture.stats())
+
+
+def test_files_that_cannot_be_removed_fail_what_comes_after_and_nothing_before(begin, tmp_path):
+    queue, capture = begin(max_disk_bytes=1)
+    (stuck := tmp_path / "capture" / "digits" / "1" / "0000000000000000001.parquet").mkdir(
+        parents=True
+    )
+    capture._folder.add(stuck, 2)
+    queue.put(request(0))
+    capture.flush()
+    assert capture.stats().failed == 1
+    stuck.rmdir()
     queue.put(request(1))
     capture.close()
     assert capture.stats().captured == 1

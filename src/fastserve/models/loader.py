@@ -5,6 +5,7 @@ published: the caller decides when. Files are read once; what was hashed is what
 """
 
 import importlib.util
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -370,10 +371,20 @@ def queue_policies(queue: PriorityConfig) -> list[tuple[int, bool, bool, int]]:
 
 def check_capture(config: CaptureConfig, session: core.Session) -> None:
     """Its fields must be there: a misspelt one would be written. Errors: InvalidConfig."""
+    specs = {spec.name: spec for spec in (*session.inputs, *session.outputs)}
     try:
-        config.fields({spec.name for spec in (*session.inputs, *session.outputs)})
+        fields = config.fields(specs)
     except InvalidConfig as error:
         raise InvalidConfig(f"capture.{error.message}") from None
+    for name, actions in fields.items():
+        # An axis of rows is not known yet: where all axes have a size, it may be one of them.
+        shape = specs[name].shape
+        sizes = shape[1:] if -1 in shape[:1] else shape
+        if -1 not in sizes and max(actions) >= math.prod(sizes):
+            raise InvalidConfig(
+                f"capture.drop: {quoted(name)} has {math.prod(sizes)} elements a row, got "
+                f"{max(actions)}, counted from 0"
+            )
 
 
 def reshapes(

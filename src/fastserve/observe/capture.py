@@ -84,7 +84,7 @@ class Capture:
         # What is to be done between two requests, by the thread that owns the store.
         self._changing = threading.Lock()
         self._changes: list[Callable[[], None]] = []
-        # By model: the largest share of its versions.
+        # By model and version.
         self._shares: dict[str, dict[int, float]] = {}
         self._is_closing = False
         self.labels = LabelSink(folder, is_captured=self._is_captured, clock=clock)
@@ -139,7 +139,10 @@ class Capture:
         self._source.wake()
 
     def flush(self) -> None:
-        """Everything that was put before is in finished files, or failed, when this returns."""
+        """Everything that was put before is in finished files, or failed, when this returns.
+
+        Waits for at most CLOSE_SECONDS.
+        """
         done = threading.Event()
 
         def finish() -> None:
@@ -223,7 +226,8 @@ class Capture:
             yield Family(f"fastserve_capture_{name}", kind, text, (), [((), value)])
 
     def _is_captured(self, model: str, request_id: str) -> bool:
-        share = max(self._shares.get(model, {}).values(), default=0.0)
+        with self._changing:
+            share = max(self._shares.get(model, {}).values(), default=0.0)
         return core.is_captured(share, request_id, 0, 0)
 
     def _run(self) -> None:

@@ -86,11 +86,10 @@ class CaptureFolder:
         status = os.statvfs(self.root)
         return status.f_bavail * status.f_frsize < self._min_free_bytes
 
-    def add(self, path: Path) -> None:
+    def add(self, path: Path, size_bytes: int) -> None:
         """Counts a new whole file."""
-        size = path.stat().st_size
-        self._files.append(StoredFile(path, size))
-        self._bytes += size
+        self._files.append(StoredFile(path, size_bytes))
+        self._bytes += size_bytes
 
     def grow(self, path: Path, extra_bytes: int) -> None:
         """Counts what was appended to a file that was added before."""
@@ -102,10 +101,11 @@ class CaptureFolder:
                 return
 
     def make_room(self, extra_bytes: int) -> None:
-        """Removes the oldest until `extra_bytes` more stay within the bound."""
+        """Removes the oldest until `extra_bytes` more stay within the bound. Errors: OSError."""
         while self._files and self._bytes + extra_bytes > self._max_bytes:
-            file = self._files.popleft()
+            file = self._files[0]
             file.path.unlink(missing_ok=True)
+            self._files.popleft()
             self._bytes -= file.size_bytes
             self.removed_files += 1
             self.removed_bytes += file.size_bytes

@@ -153,7 +153,7 @@ class LabelSink:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         file = _LabelFile(path, os.open(path, flags, 0o600))
         sync_folder(place)
-        self._folder.add(path)
+        self._folder.add(path, 0)
         return file
 
     def _drop_file(self, model: str) -> None:

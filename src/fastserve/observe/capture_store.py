@@ -184,8 +184,6 @@ class CaptureStore:
         assert file is not None  # noqa: S101 - _write made it: `one` has samples or had some
         try:
             file.publish()
-            self._folder.add(file.path)
-            self._folder.make_room(0)
         except Exception as error:  # noqa: BLE001 - the fault of one file must not end the writer
             self._fail(one.requests, str(error))
             return
@@ -197,6 +195,12 @@ class CaptureStore:
             bytes=self.counts.bytes + file.size_bytes,
         )
         self._complaint = ""
+        self._folder.add(file.path, file.size_bytes)
+        try:
+            self._folder.make_room(0)
+        except OSError as error:
+            # It is tried again before the next file, which fails if this goes on.
+            _log.error("oldest files not removed", reason=str(error))
 
     def _write(self, key: _Key, one: _Open) -> bool:
         """The gathered samples as a row group. False when that failed, and `one` is gone."""

@@ -1,6 +1,7 @@
 """fastserve.v1.Capture: the files of captured requests. They are read in threads."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -54,7 +55,7 @@ class CaptureServicer:
         names = {field.name for field in pb.CaptureStatusResponse.DESCRIPTOR.fields}
         stats = msgspec.structs.asdict(capture.stats())
         return pb.CaptureStatusResponse(
-            folder=str(capture.root),
+            folder=os.fsencode(capture.root).decode(errors="replace"),
             versions=versions,
             **{name: value for name, value in stats.items() if name in names},
         )
