@@ -19,6 +19,7 @@ import uvloop
 
 from fastserve import __version__
 from fastserve._core import core
+from fastserve.capturing import Capturing
 from fastserve.config import Address, check_settings
 from fastserve.errors import FastserveError, InvalidConfig
 from fastserve.figures import Figures
@@ -118,6 +119,7 @@ class Server:
             state=self._state,
             threads=self._threads.cpus,
         )
+        self._capturing = Capturing(settings, self._hosting.catalog)
         self._readiness = Readiness(self._hosting.catalog)
         self._figures = Figures(self._engine, self._hosting, self._readiness, self._state)
         self._transport: Transport | None = None
@@ -184,7 +186,7 @@ class Server:
         yield from ControlServicer(hosting.catalog, operations, hosting.inspector, upload).methods()
         if self._state.audit is not None:
             yield from AuditServicer(self._state.audit, self._readiness).methods()
-        yield from CaptureServicer(None).methods()
+        yield from CaptureServicer(lambda: self._capturing.capture).methods()
         yield from SettingsServicer(self._entries).methods()
 
     def _start_side_port(self, bound: socket.socket | None) -> Address | None:
@@ -248,6 +250,7 @@ class Server:
         if self._transport is not None:
             await self._transport.stop()
         await self._hosting.stop()
+        await asyncio.to_thread(self._capturing.close)
         self._state.close()
         self._engine.close()
 

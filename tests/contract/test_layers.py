@@ -27,6 +27,7 @@ PYTHON_RANKS = {
     "observe": 3,
     "rpc": 4,
     "http": 4,
+    "capturing": 5,
     "state_folder": 5,
     "hosting": 6,
     "figures": 7,

@@ -45,7 +45,7 @@ class CaptureServer:
             max_total_queue_bytes=1, inline_budget_ns=0,
         )  # fmt: skip
         try:
-            methods = tuple(CaptureServicer(self._capture).methods())
+            methods = tuple(CaptureServicer(lambda: self._capture).methods())
             served = Served(engine, Readiness(Catalog(engine)), methods)
             transport = open_transport(self._settings, served, io_threads=1, tokens=())
             (bound,) = await transport.start()

@@ -8,6 +8,7 @@ Columns only ever widen: when a request does not fit the columns of the file bei
 is finished, and the next one has columns that fit both.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -62,7 +63,7 @@ class Column(msgspec.Struct, frozen=True):
     @property
     def elements(self) -> int:
         """Of one row; -1 where that differs."""
-        return -1 if self.shape is None else int(np.prod(self.shape, dtype=np.int64))
+        return -1 if self.shape is None else math.prod(self.shape)
 
     @property
     def value_type(self) -> pa.DataType:
@@ -105,12 +106,15 @@ def widen(columns: Columns, sample: Sample) -> Columns:
 
     Errors: ValueError for a tensor that changed its datatype.
     """
-    changed = dict(columns)
+    changed: dict[Key, Column] | None = None
     for key, piece in sample.pieces.items():
-        column = changed.get(key)
-        changed[key] = _column(changed, key, piece) if column is None else column.widened(piece)
-    is_same = all(columns.get(key) is changed[key] for key in sample.pieces)
-    return columns if is_same else changed
+        before = columns.get(key)
+        after = None if before is None else before.widened(piece)
+        if after is None or after is not before:
+            # Nearly every sample fits: only then are they copied.
+            changed = dict(columns) if changed is None else changed
+            changed[key] = _column(changed, key, piece) if after is None else after
+    return columns if changed is None else changed
 
 
 def _column(columns: Columns, key: Key, piece: Piece) -> Column:
@@ -207,7 +211,7 @@ def _count(column: Column, piece: Piece | None) -> int:
     """Elements of a row; a missing row of fixed size takes its place all the same."""
     if piece is None:
         return max(0, column.elements)
-    return int(np.prod(piece.row_shape, dtype=np.int64))
+    return math.prod(piece.row_shape)
 
 
 def _flat(column: Column, pieces: Sequence[Piece | None], rows: npt.NDArray[Any]) -> Values:

@@ -1,5 +1,6 @@
 """Captured requests as values: raw wire form decoded, checked against its shape, and redacted."""
 
+import math
 import struct
 from typing import Any, Final, TypeAlias
 
@@ -60,7 +61,7 @@ def decode_request(request: core.CapturedRequest, redaction: Redaction) -> Sampl
 def _piece(tensor: core.CapturedTensor, rows: int, redaction: Redaction) -> Piece:
     if rows and tensor.shape[:1] != (rows,):
         raise ValueError(f"{tensor.name}: shape {list(tensor.shape)} has not {rows} rows")
-    elements = int(np.prod(tensor.shape, dtype=np.int64))
+    elements = math.prod(tensor.shape)
     is_hashed = tensor.name in redaction.hashed
     raw = _split(tensor, elements) if tensor.datatype == "BYTES" else _numbers(tensor, elements)
     values: Values = raw

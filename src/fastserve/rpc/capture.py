@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
@@ -39,9 +39,9 @@ class CaptureFigures(Protocol):
 class CaptureServicer:
     """Thread: the event loop's. Errors: FastserveError, as the error map knows them."""
 
-    def __init__(self, capture: CaptureFigures | None) -> None:
-        """None: the server does not capture, and says so."""
-        self._capture = capture
+    def __init__(self, find: Callable[[], CaptureFigures | None]) -> None:
+        """`find` gives None as long as the server captures nothing."""
+        self._find = find
         self._exporting = asyncio.Semaphore(_EXPORTS)
 
     def methods(self) -> Iterator[Method]:
@@ -86,11 +86,13 @@ class CaptureServicer:
         yield pb.CaptureExportResponse(summary=summary)
 
     def _needed(self) -> CaptureFigures:
-        if self._capture is None:
+        capture = self._find()
+        if capture is None:
             raise Unsupported(
-                "the server does not capture: see capture.enabled, and install fastserve[capture]"
+                "the server captures nothing: set capture.share in a model.toml, and install "
+                "fastserve[capture]; the server's log says more"
             )
-        return self._capture
+        return capture
 
 
 async def _in_threads(chunks: Generator[bytes, None, None]) -> AsyncGenerator[bytes, None]:
