@@ -14,3 +14,11 @@ def nursery(tmp_path_factory):
     nursery = Nursery(tmp_path_factory.mktemp("faults"))
     yield nursery
     nursery.close()
+
+
+@pytest.fixture(scope="session")
+def capture_nursery(tmp_path_factory):
+    """One whose children have pyarrow, which makes them slower to start."""
+    nursery = Nursery(tmp_path_factory.mktemp("capture_faults"), "captured")
+    yield nursery
+    nursery.close()

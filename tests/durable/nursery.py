@@ -8,6 +8,7 @@ acknowledged outlives it in this process.
 import asyncio
 import contextlib
 import ctypes
+import importlib
 import io
 import json
 import os
@@ -132,7 +133,7 @@ def listen(reading, case, child):
 class Nursery:
     """The process from outside: `run(scenario, folder, ...)`."""
 
-    def __init__(self, build_folder):
+    def __init__(self, build_folder, *modules):
         library = build_folder / "faults.so"
         source = Path(__file__).with_name("faults.c")
         subprocess.run(
@@ -140,7 +141,7 @@ class Nursery:
             check=True,
         )
         self._process = subprocess.Popen(
-            [sys.executable, __file__, library],
+            [sys.executable, __file__, library, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -166,8 +167,8 @@ class Nursery:
 
 def main():
     # Here, so that each child has them already.
-    import captured  # noqa: F401
-
+    for module in sys.argv[2:]:
+        importlib.import_module(module)
     from fastserve.observe.logs import configure_logs
 
     configure_logs(io.StringIO())

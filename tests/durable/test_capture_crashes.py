@@ -63,12 +63,12 @@ def acknowledged(outcome):
     return max((word["captured"] for word in words(outcome, "captured")), default=0)
 
 
-def test_capture_keeps_finished_files_when_killed_at_random_times(nursery, tmp_path):
+def test_capture_keeps_finished_files_when_killed_at_random_times(capture_nursery, tmp_path):
     sys.stdout.write(f"again with FASTSERVE_TEST_SEED={SEED}\n")
     chance = random.Random(SEED)
     told = 0
     for before in range(KILLS):
-        outcome = nursery.run(
+        outcome = capture_nursery.run(
             "capture", tmp_path / "capture", appends=100_000,
             # Arrow's first file takes most of the shorter times.
             kill_seconds=chance.choice([chance.uniform(0, 0.1), chance.uniform(0.3, 0.7)]),
@@ -83,10 +83,14 @@ def test_capture_keeps_finished_files_when_killed_at_random_times(nursery, tmp_p
 
 
 @pytest.mark.parametrize("action", [EXIT, TEAR], ids=["before", "within"])
-def test_capture_keeps_finished_files_when_killed_at_each_call(nursery, memory_path, action):
+def test_capture_keeps_finished_files_when_killed_at_each_call(
+    capture_nursery, memory_path, action
+):
     for call in calls():
         folder = memory_path / str(call)
-        outcome = nursery.run("capture", folder, action=action, first=call, last=call, appends=2)
+        outcome = capture_nursery.run(
+            "capture", folder, action=action, first=call, last=call, appends=2
+        )
         told = acknowledged(outcome)
         assert told <= captured_in(folder) <= told + 1
         if is_past_the_last(outcome, call):
@@ -98,11 +102,13 @@ def test_capture_keeps_finished_files_when_killed_at_each_call(nursery, memory_p
 @pytest.mark.parametrize(
     ("code", "span"), [(errno.EIO, 1), (errno.EIO, 3), (errno.ENOSPC, 1)], ids=str
 )
-def test_capture_counts_what_a_failing_disk_took_and_goes_on(nursery, memory_path, code, span):
+def test_capture_counts_what_a_failing_disk_took_and_goes_on(
+    capture_nursery, memory_path, code, span
+):
     is_failed = False
     for call in calls():
         folder = memory_path / str(call)
-        outcome = nursery.run(
+        outcome = capture_nursery.run(
             "capture", folder, action=code, first=call, last=call + span - 1, appends=3
         )
         if words(outcome, "error"):
