@@ -23,6 +23,7 @@ from fastserve.models.repository import Repository
 from fastserve.models.signature import describe_difference
 from fastserve.models.state import MOVES, State
 
+_WITHDRAWN: Final = "unloaded on an operator's word"
 _WHAT: Final = {
     State.LOADING: "its session is built",
     State.WARMING: "first runs",
@@ -60,6 +61,10 @@ class LoadOptions(msgspec.Struct, frozen=True):
     settings: ModelSettings | None = None
 
 
+class _Withdrawn(VersionFailed):
+    """An operator unloaded the version while it was being loaded."""
+
+
 class Attempts:
     """Makes attempts. Two for one model at once are the caller's to prevent."""
 
@@ -81,12 +86,18 @@ class Attempts:
         self._room = room
 
     async def bring_up(
-        self, model: ModelRecord, job: LoadJob, options: LoadOptions
+        self,
+        model: ModelRecord,
+        job: LoadJob,
+        options: LoadOptions,
+        *,
+        is_wanted: Callable[[], bool],
     ) -> VersionRecord:
         """The version, ready and published under its number.
 
         One that answers is read again; when files and configuration are the same it stays, with its
-        statistics. Errors: FastserveError with the reason; the record has it too.
+        statistics. `is_wanted` is asked on the way: a version that is not any more never answers.
+        Errors: FastserveError with the reason; the record has it too.
         """
         record = model.versions.get(job.number)
         current = record.loaded if record is not None and record.is_ready else None
@@ -99,7 +110,9 @@ class Attempts:
             attempt.is_on_demand = record is not None and record.is_on_demand
             model.put(attempt)
         try:
-            return await self._attempt(model, job, options, attempt, current)
+            return await self._attempt(
+                model, job, options, attempt, current=current, is_wanted=is_wanted
+            )
         except Exception as error:
             reason = self._note_failure(model, attempt, error)
             if isinstance(error, FastserveError):
@@ -118,7 +131,9 @@ class Attempts:
         job: LoadJob,
         options: LoadOptions,
         attempt: VersionRecord,
+        *,
         current: LoadedVersion | None,
+        is_wanted: Callable[[], bool],
     ) -> VersionRecord:
         self._catalog.move(attempt, State.CHECKING, "its files are read and checked")
         self._catalog.publish(model)
@@ -130,12 +145,32 @@ class Attempts:
         def on_state(state: State) -> None:
             loop.call_soon_threadsafe(self._catalog.move, attempt, state, _WHAT[state])
 
+        async def find_room(memory_bytes: int) -> None:
+            if not is_wanted():
+                raise _withdrawn(job)
+            await self._room.make(job, memory_bytes)
+
         def make_room(memory_bytes: int) -> None:
-            asyncio.run_coroutine_threadsafe(self._room.make(job, memory_bytes), loop).result()
+            asyncio.run_coroutine_threadsafe(find_room(memory_bytes), loop).result()
 
         run = self._pool.run_normal if job.has_own_threads else self._pool.run
         loaded = await run(self._loader.load, job, on_state, make_room)
-        replaced = model.versions.get(job.number)
+        if not is_wanted():
+            attempt.loaded = loaded
+            self._drain.begin(attempt, _WITHDRAWN)
+            raise _withdrawn(job)
+        return self._take_place(model, options, attempt, loaded, current)
+
+    def _take_place(
+        self,
+        model: ModelRecord,
+        options: LoadOptions,
+        attempt: VersionRecord,
+        loaded: LoadedVersion,
+        current: LoadedVersion | None,
+    ) -> VersionRecord:
+        """Publishes what was loaded, instead of `current` if that still answers."""
+        replaced = model.versions.get(attempt.number)
         if replaced is None or current is None or replaced.loaded is not current:
             replaced = None
         elif current.content == loaded.content:
@@ -181,7 +216,9 @@ class Attempts:
             reason = "the load was cancelled"
         else:
             reason = f"internal error: {type(error).__name__}: {error}"
-        if attempt.state.is_underway:
+        if isinstance(error, _Withdrawn) and attempt.state is State.CHECKING:
+            self._catalog.move(attempt, State.UNLOADED, _WITHDRAWN)
+        elif attempt.state.is_underway:
             attempt.failures += 1
             self._catalog.move(attempt, State.FAILED, reason)
         record = model.versions.get(attempt.number)
@@ -192,3 +229,9 @@ class Attempts:
             record.reason = f"answers with the files that it was loaded from; {reason}"
         self._catalog.publish(model)
         return reason
+
+
+def _withdrawn(job: LoadJob) -> _Withdrawn:
+    return _Withdrawn(
+        f"version {job.number} of model {quoted(job.model)} was {_WITHDRAWN} while it was loaded"
+    )

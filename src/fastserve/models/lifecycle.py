@@ -34,6 +34,7 @@ from fastserve.models.record import ModelRecord, VersionRecord
 from fastserve.models.repository import FoundModel, Repository
 from fastserve.models.state import State
 from fastserve.models.traffic import Traffic
+from fastserve.models.words import ALL, Words
 
 # Begins with no digit: a label never looks like a version's number.
 _LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,63}")
@@ -62,10 +63,7 @@ class Lifecycle:
         self._traffic = traffic
         self._choices = choices
         self._locks: dict[str, asyncio.Lock] = {}
-        # Numbers words about what serves, and keeps the latest that took effect: a load that a
-        # later word overtook does not serve.
-        self._words: dict[str, int] = {}
-        self._effective: dict[str, int] = {}
+        self._words = Words()
 
     async def load(
         self, name: str, version: str = "", options: LoadOptions = _DEFAULTS
@@ -74,36 +72,36 @@ class Lifecycle:
 
         Returns the record of what serves now, or of the version that stands by. One that is loaded
         serves at once. Errors: ModelNotFound, VersionNotFound, VersionFailed and others with the
-        reason; then callers see no change.
+        reason; then callers see no change. VersionFailed also when a later word held: the version
+        was unloaded meanwhile, or another one was made to serve.
         """
-        word = self._speak(name)
+        word = self._words.speak(name)
         hot = self._hot(name, version)
         if hot is not None:
             model, record = hot
             if record.loaded is not None and not options.is_standby:
                 self._attempts.check_signature(model, record.loaded, options)
             model.is_unloaded = False
-            if options.is_standby or self._takes_effect(name, word):
+            if options.is_standby or self._words.take_effect(name, word):
                 self._take_up(model, record, options)
             return record
         async with self.lock(name):
             model, settings = await self._look(name, options)
-            model.is_unloaded = False
+            self._offer(model, word)
             if not version:
                 model.pinned = 0
                 wanted = self._traffic.wanted(model)
                 self._require(model, wanted)
-                await self._bring_up_all(model, settings, wanted.versions, options)
+                await self._bring_up_all(model, settings, wanted.versions, options, word)
                 record = self._serve_wanted(model, wanted, word)
-                self.end(model)
+                if model.serving != record.number:
+                    raise self._overtaken(model, record)
                 return record
             number = self._catalog.record(model, version).number
-            record = await self._attempts.bring_up(
-                model, self.job(model, number, settings), options
-            )
-            if options.is_standby or self._takes_effect(name, word):
-                self._take_up(model, record, options)
-            self.end(model)
+            record = await self._bring_up(model, self.job(model, number, settings), options, word)
+            if not options.is_standby and not self._words.take_effect(name, word):
+                raise self._overtaken(model, record)
+            self._take_up(model, record, options)
             return record
 
     async def reload(self, name: str, options: LoadOptions = _DEFAULTS) -> list[VersionRecord]:
@@ -111,19 +109,18 @@ class Lifecycle:
 
         Errors: as `load`.
         """
-        word = self._speak(name)
+        word = self._words.speak(name)
         async with self.lock(name):
             model, settings = await self._look(name, options)
-            model.is_unloaded = False
+            self._offer(model, word)
             wanted = self._traffic.wanted(model)
             self._require(model, wanted)
             on_disk = [record.number for record in model.versions.values() if record.path]
             ready = [each.number for each in model.ready if each.number in on_disk]
             numbers = sorted({*wanted.versions, wanted.serving, *ready})
             before = {number: self._content(model, number) for number in numbers}
-            await self._bring_up_all(model, settings, numbers, options)
+            await self._bring_up_all(model, settings, numbers, options, word)
             self._serve_wanted(model, wanted, word)
-            self.end(model)
             return [
                 model.versions[number]
                 for number in numbers
@@ -132,15 +129,15 @@ class Lifecycle:
 
     async def load_files(self, job: LoadJob, options: LoadOptions = _DEFAULTS) -> VersionRecord:
         """Loads a version whose files came with the call, and makes it what serves."""
-        word = self._speak(job.model)
+        word = self._words.speak(job.model)
         async with self.lock(job.model):
             model = self._catalog.add(job.model)
             self._configure(model, job.settings)
-            model.is_unloaded = False
-            record = await self._attempts.bring_up(model, job, options)
-            if self._takes_effect(job.model, word):
-                self._take_up(model, record, options)
-            self.end(model)
+            self._offer(model, word)
+            record = await self._bring_up(model, job, options, word)
+            if not self._words.take_effect(job.model, word):
+                raise self._overtaken(model, record)
+            self._take_up(model, record, options)
             return record
 
     async def follow(
@@ -153,7 +150,7 @@ class Lifecycle:
         `load`.
         """
         name = found.name
-        word = self._words.get(name, 0)
+        word = self._words.last(name)
         async with self.lock(name):
             model = self._catalog.add(name)
             before = (model.serving, self._content(model, model.serving))
@@ -170,7 +167,7 @@ class Lifecycle:
                 if number in changed or self._was_left(model.versions[number])
             ]
             try:
-                await self._bring_up_all(model, settings, sorted(todo), _DEFAULTS)
+                await self._bring_up_all(model, settings, sorted(todo), _DEFAULTS, word)
             except FastserveError:
                 if model.serving_version is None:
                     older = [n for n in settled if n < wanted.serving]
@@ -178,7 +175,6 @@ class Lifecycle:
                 raise
             if model.versions[wanted.serving].is_ready:
                 self._serve_wanted(model, wanted, word)
-            self.end(model)
             return before != (model.serving, self._content(model, model.serving))
 
     async def load_again(self, name: str, number: int) -> None:
@@ -186,24 +182,26 @@ class Lifecycle:
 
         Nothing happens when it is loaded, or no longer on demand. Errors: as `load`.
         """
+        word = self._words.last(name)
         async with self.lock(name):
             record = self._catalog.record(self._catalog.model(name), str(number))
             if record.is_ready or not record.is_on_demand:
                 return
             model, settings = await self._look(name, _AS_BEFORE)
-            await self._attempts.bring_up(model, self.job(model, number, settings), _AS_BEFORE)
-            self.end(model)
+            job = self.job(model, number, settings)
+            await self._bring_up(model, job, _AS_BEFORE, word)
 
     def unload(
         self, name: str, version: str = "", *, is_forced: bool = False
     ) -> list[VersionRecord]:
         """Takes versions out of traffic ("": all) and returns them; they drain by themselves.
 
-        Errors: ModelNotFound, VersionNotFound; LastReadyVersion when `version` is the last one that
-        answers and it is not forced.
+        One that is being loaded is among them: it will not answer, and its load ends as soon as it
+        can. Errors: ModelNotFound, VersionNotFound; LastReadyVersion when `version` is the last one
+        that answers and it is not forced.
         """
         model = self._catalog.model(name)
-        word = self._speak(name)
+        word = self._words.speak(name)
         if version:
             gone = [self._catalog.record(model, version)]
             others = [each for each in model.ready if each.number != gone[0].number]
@@ -212,21 +210,25 @@ class Lifecycle:
                     f"version {gone[0].number} is the last one of model {quoted(name)} that "
                     "answers: load another one first, or force it"
                 )
+            # Says nothing about what serves: a load of another version goes on to serve.
+            self._words.withdraw(name, gone[0].number, word)
         else:
             model.is_unloaded = True
             gone = list(model.versions.values())
-        self._takes_effect(name, word)
+            self._words.withdraw(name, ALL, word)
+            self._words.take_effect(name, word)
         for record in gone:
             record.is_on_demand = False
             model.standby.discard(record.number)
             model.pinned = 0 if model.pinned == record.number else model.pinned
         leaving = [record for record in gone if record.is_ready]
+        loading = [record for record in gone if record.state.is_underway]
         self._traffic.take_out(model, leaving, "unloaded on an operator's word")
         if not version:
             model.serving = 0
             self._catalog.publish(model)
         self._traffic.remember(model)
-        return leaving
+        return [*leaving, *loading]
 
     def set_label(self, name: str, label: str, number: int) -> int:
         """Points `label` at a version that answers; returns the number before, 0 for none.
@@ -277,13 +279,14 @@ class Lifecycle:
         ]
         for record in dropped:
             model.versions.pop(record.number, None)
+        self._words.forget(name, [record.number for record in dropped])
         self._catalog.publish(model)
         return sorted(record.number for record in (*leaving, *dropped))
 
     def forget_model(self, name: str) -> None:
         """The model's folder is gone: everything drains; its name is unknown from now on."""
         model = self._catalog.model(name)
-        self._takes_effect(name, self._speak(name))
+        self._words.take_effect(name, self._words.speak(name))
         leaving = [record for record in model.versions.values() if record.is_ready]
         self._traffic.take_out(model, leaving, "the model's folder is gone")
         self._catalog.drop(name)
@@ -317,25 +320,13 @@ class Lifecycle:
         """Serves the newest of `numbers` that loads; what fails has its reason in its record."""
         for number in sorted(numbers, reverse=True):
             try:
-                record = await self._attempts.bring_up(
-                    model, self.job(model, number, settings), _DEFAULTS
-                )
+                job = self.job(model, number, settings)
+                record = await self._bring_up(model, job, _DEFAULTS, word)
             except FastserveError:
                 continue
-            if self._takes_effect(model.name, word):
+            if self._words.take_effect(model.name, word):
                 self._traffic.serve(model, record)
             return
-
-    def _speak(self, name: str) -> int:
-        self._words[name] = self._words.get(name, 0) + 1
-        return self._words[name]
-
-    def _takes_effect(self, name: str, word: int) -> bool:
-        """Whether no later word about the model did; then this one does, from here on."""
-        if word < self._effective.get(name, 0):
-            return False
-        self._effective[name] = word
-        return True
 
     def _hot(self, name: str, version: str) -> tuple[ModelRecord, VersionRecord] | None:
         """The named version, if it is loaded."""
@@ -385,17 +376,29 @@ class Lifecycle:
                 f"({', '.join(map(str, model.versions)) or 'none'}) the policy loads none"
             )
 
+    async def _bring_up(
+        self, model: ModelRecord, job: LoadJob, options: LoadOptions, word: int
+    ) -> VersionRecord:
+        """As Attempts.bring_up, for who asked by `word`."""
+        return await self._attempts.bring_up(
+            model,
+            job,
+            options,
+            is_wanted=lambda: not self._words.is_withdrawn(job.model, job.number, word),
+        )
+
     async def _bring_up_all(
         self,
         model: ModelRecord,
         settings: ModelSettings,
         numbers: Collection[int],
         options: LoadOptions,
+        word: int,
     ) -> None:
         """All of them. One that fails keeps no other from being loaded. Errors: the first one's."""
         results = await asyncio.gather(
             *(
-                self._attempts.bring_up(model, self.job(model, number, settings), options)
+                self._bring_up(model, self.job(model, number, settings), options, word)
                 for number in numbers
             ),
             return_exceptions=True,
@@ -408,7 +411,7 @@ class Lifecycle:
         record = model.versions[wanted.serving]
         if not record.is_ready:
             raise VersionFailed(f"version {record.number}: {record.reason}")
-        if self._takes_effect(model.name, word):
+        if self._words.take_effect(model.name, word):
             self._traffic.serve(model, record)
         return record
 
@@ -423,11 +426,23 @@ class Lifecycle:
         record = model.versions.get(number)
         return record.loaded.content if record is not None and record.loaded is not None else ""
 
-    def end(self, model: ModelRecord) -> None:
-        """The end of a load: an operator's word to unload the model may have come meanwhile."""
-        if model.is_unloaded:
-            ready = [record for record in model.versions.values() if record.is_ready]
-            self._traffic.take_out(model, ready, "unloaded on an operator's word")
+    def _offer(self, model: ModelRecord, word: int) -> None:
+        """The model is to answer again. Errors: VersionFailed when it was unloaded since `word`."""
+        if self._words.is_withdrawn(model.name, ALL, word):
+            raise VersionFailed(
+                f"model {quoted(model.name)} was unloaded on an operator's word after this load "
+                "was asked for"
+            )
+        model.is_unloaded = False
+
+    @staticmethod
+    def _overtaken(model: ModelRecord, record: VersionRecord) -> VersionFailed:
+        """For a load that a later word overtook: to return would say that its version serves."""
+        serving = f"version {model.serving} serves" if model.serving else "the model was unloaded"
+        return VersionFailed(
+            f"version {record.number} of model {quoted(model.name)} is loaded and does not serve: "
+            f"on a later word {serving}"
+        )
 
     def _take_up(self, model: ModelRecord, record: VersionRecord, options: LoadOptions) -> None:
         if options.is_standby:

@@ -10,7 +10,8 @@ class State(enum.Enum):
     NEW: found, nothing was done with it. CHECKING: its files are read, hashed and tried in a child
     process. LOADING: its session is built. WARMING: first runs, golden answers. READY: answers.
     DRAINING: out of traffic, answers what it has. UNLOADED: its memory was given back. FAILED: see
-    its reason; loading it may be tried again.
+    its reason; loading it may be tried again. A version that is unloaded while it is being loaded
+    goes from CHECKING to UNLOADED, or from WARMING to DRAINING.
     """
 
     NEW = "NEW"
@@ -35,9 +36,9 @@ class State(enum.Enum):
 
 MOVES: Final[dict[State, tuple[State, ...]]] = {
     State.NEW: (State.CHECKING,),
-    State.CHECKING: (State.LOADING, State.FAILED),
+    State.CHECKING: (State.LOADING, State.UNLOADED, State.FAILED),
     State.LOADING: (State.WARMING, State.FAILED),
-    State.WARMING: (State.READY, State.FAILED),
+    State.WARMING: (State.READY, State.DRAINING, State.FAILED),
     State.READY: (State.DRAINING,),
     State.DRAINING: (State.UNLOADED,),
     State.UNLOADED: (State.CHECKING,),

@@ -92,6 +92,10 @@ class Operations:
         event = self._event(context, "model.unload", name, number)
         gone = await self._recorded(event, unload)
         if is_waiting:
+            if any(record.state.is_underway for record in gone):
+                # Held by who loads it, until the load has ended.
+                async with self._lifecycle.lock(name):
+                    pass
             for record in gone:
                 await self._drain.wait(record)
         return gone
