@@ -231,3 +231,23 @@ def test_load_that_is_refused_leaves_one_under_way_its_effect(
         operator.load("m", 99)
     assert list(call)[-1].is_serving
     assert operator.version() == 2
+
+
+def test_wait_for_any_version_ends_with_the_reasons_when_all_have_failed(
+    start_server, operator_of, repository
+):
+    put(repository, "bad", 1, b"")
+    put(repository, "bad", 2, b"no model")
+    operator = operator_of(start_server(repository))
+    with pytest.raises(grpc.RpcError) as failed:
+        operator.wait("bad")
+    assert failed.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "version 1: bad/1/model.onnx: is empty; version 2: " in failed.value.details()
+
+
+def test_wait_for_any_version_goes_on_while_one_of_them_answers(
+    start_server, operator_of, repository
+):
+    truncated(repository)
+    operator = operator_of(start_server(repository))
+    assert operator.wait("m")[-1].version == 1

@@ -144,9 +144,7 @@ class ControlServicer:
                 if record is not None:
                     yield news.event(record, model)
                     return
-                failed = model.versions.get(request.version)
-                if failed is not None and failed.state is State.FAILED:
-                    raise VersionFailed(f"version {failed.number}: {failed.reason}")
+                _check_hope(model, request.version)
                 changed = await news.take()
                 yield news.event(changed, model)
 
@@ -227,6 +225,15 @@ def _in_state(model: ModelRecord, number: int, wanted: State) -> VersionRecord |
         if record.state is wanted and number in (0, record.number):
             return record
     return None
+
+
+def _check_hope(model: ModelRecord, number: int) -> None:
+    """Errors: VersionFailed with the reasons when every version that was waited for has failed."""
+    awaited = [record for record in model.versions.values() if number in (0, record.number)]
+    if awaited and all(record.state is State.FAILED for record in awaited):
+        raise VersionFailed(
+            "; ".join(f"version {record.number}: {record.reason}" for record in awaited)
+        )
 
 
 def _state(text: str) -> State:
