@@ -1,13 +1,17 @@
 """model.toml: every group, what it refuses, and where a message says it is."""
 
+import re
+
 import pytest
 
 from fastserve.errors import InvalidConfig
 from fastserve.model_config import (
+    SESSION_ENTRIES,
     CaptureConfig,
     ModelConfig,
     PriorityConfig,
     QueuePolicy,
+    RuntimeConfig,
     TensorConfig,
     VersionsConfig,
     file_name_problem,
@@ -310,3 +314,50 @@ def test_capture_refuses_a_field_that_is_dropped_and_hashed():
 def test_capture_share_is_between_nothing_and_all(share):
     with pytest.raises(InvalidConfig, match=r"capture.share"):
         parse_model_config(f"[capture]\nshare = {share}\n".encode(), name="model.toml")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "ep.context_file_path",
+        "ep.context_enable",
+        "ep.context_model_external_initializers_file_name",
+        "session.save_external_prepacked_constant_initializers",
+        "session.model_external_initializers_file_folder_path",
+        "session.optimized_model_filepath",
+        "session.enable_profiling",
+        "session.profile_file_prefix",
+        "session.collect_node_memory_stats_to_file",
+        "session.moe.offload.derived_cache_dir",
+        "session.moe.offload.source_root",
+        "session.node_partition_config_file",
+    ],
+)
+def test_session_entry_that_names_files_is_refused_with_its_name_and_the_reason(entry):
+    text = f'[runtime.config_entries]\n"{entry}" = "/etc/passwd"\n'
+    with pytest.raises(InvalidConfig) as refused:
+        parse_model_config(text.encode(), name="model.toml")
+    assert refused.value.message.startswith("model.toml: runtime.config_entries: ")
+    assert f"'{entry}' may not be set by a model" in refused.value.message
+    assert "read or write files by path" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("entry", "why"),
+    [
+        ("session.use_ort_model_bytes_directly", "does more than"),
+        ("session.intra_op_thread_affinities", "does more than"),
+        ("session.disable_prepackin", "did you mean 'session.disable_prepacking'?"),
+        ("", "does more than"),
+    ],
+)
+def test_session_entry_that_is_not_allowed_is_refused(entry, why):
+    with pytest.raises(InvalidConfig, match=re.escape(why)):
+        RuntimeConfig(config_entries={entry: "1"})
+
+
+def test_session_entries_that_are_allowed_name_no_files_and_are_taken():
+    words = ("file", "path", "folder", "dir", "root", "profil", "context", "save")
+    assert [entry for entry in SESSION_ENTRIES if any(word in entry for word in words)] == []
+    entries = dict.fromkeys(SESSION_ENTRIES, "0")
+    assert RuntimeConfig(config_entries=entries).config_entries == entries

@@ -6,7 +6,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from fastserve.model_config import ModelConfig, QueuePolicy, TensorConfig, parse_model_config
+from fastserve.model_config import (
+    SESSION_ENTRIES,
+    ModelConfig,
+    QueuePolicy,
+    TensorConfig,
+    parse_model_config,
+)
 from fastserve.models.triton_fields import FIELDS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,6 +36,11 @@ def keys():
 @pytest.mark.parametrize("key", sorted({*keys()} - {"tensors.NAME", "queue.levels"}))
 def test_page_of_model_toml_names_the_key(key):
     assert f"`{key}`" in MODEL
+
+
+def test_page_of_model_toml_names_the_entries_of_the_session_that_may_be_set():
+    listed = MODEL.partition("## Entries of the session")[2].split("```")[1]
+    assert sorted(listed.split()) == sorted(SESSION_ENTRIES)
 
 
 def test_page_of_model_toml_names_no_key_that_is_not_there():

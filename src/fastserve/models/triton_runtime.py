@@ -8,31 +8,13 @@ from typing import Final, Literal
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.errors import quoted
-from fastserve.model_config import ProviderConfig, RuntimeConfig
+from fastserve.model_config import SESSION_ENTRIES, ProviderConfig, RuntimeConfig
 from fastserve.models.triton_lines import FieldPath, Key
 from fastserve.models.triton_reading import Reading
 
 _MAX_THREADS: Final = 1024
 # The backend's own numbers; what is not among them leaves all optimizations on.
 _LEVELS: Final[dict[int, Literal[0, 1, 2, 99]]] = {-1: 1, 0: 99, 1: 2, 2: 0}
-# Entries of a session that change its speed or its numbers and nothing else. The others can name
-# files or take memory for granted (session.use_ort_model_bytes_directly), which is not for a
-# configuration that may come over the network.
-_SESSION_ENTRIES: Final = frozenset(
-    {
-        "session.disable_aot_function_inlining",
-        "session.disable_prepacking",
-        "session.disable_quant_qdq",
-        "session.dynamic_block_base",
-        "session.enable_gelu_approximation",
-        "session.force_spinning_stop",
-        "session.inter_op.allow_spinning",
-        "session.intra_op.allow_spinning",
-        "session.qdqisint8allowed",
-        "session.set_denormal_as_zero",
-        "session.use_device_allocator_for_initializers",
-    }
-)
 _CUDA_PARAMETER: Final = 'write it as a parameter of the accelerator "cuda"'
 _IGNORED: Final[dict[str, str]] = {
     "share_session_between_instances": "one session serves all executors anyway",
@@ -97,7 +79,7 @@ class _Parameters:
         """Entries for the session; the rest is ignored. To be called last."""
         taken: dict[str, str] = {}
         for name, value in self._values.items():
-            if name in _SESSION_ENTRIES:
+            if name in SESSION_ENTRIES:
                 taken[name] = value
             else:
                 why = _IGNORED.get(name, "is no parameter that fastserve reads")
