@@ -65,3 +65,31 @@ def test_plan_without_a_repository_shows_threads(fastserve):
     outcome = fastserve("plan")
     assert outcome.code == 0, outcome.err
     assert outcome.out.startswith("threads: ")
+
+
+def test_plan_reads_settings_as_serve_does(demo_models, fastserve, tmp_path, monkeypatch):
+    file = tmp_path / "fastserve.toml"
+    file.write_text(
+        f'repository = "{demo_models.repository}"\n'
+        f'[lifecycle]\nexplicit = true\nload_models = ["{demo_models.names[0]}"]\n'
+        "[threads]\nexecutors = 3\nio_threads = 2\n[limits]\nmax_model_bytes = 10\n"
+    )
+    monkeypatch.setenv("FASTSERVE_THREADS__IO_THREADS", "3")
+    monkeypatch.chdir(tmp_path)
+    outcome = fastserve("plan", "--json")
+    plan = json.loads(outcome.out)
+    assert (plan["threads"]["executors"], plan["threads"]["io_threads"]) == (3, 3)
+    (model,) = plan["models"]
+    assert model["name"] == demo_models.names[0]
+    assert model["problem"].endswith("the limit of 10")
+    assert outcome.code == 1
+    plan = json.loads(fastserve("plan", "--io-threads", 1, "--config", file, "--json").out)
+    assert plan["threads"]["io_threads"] == 1
+
+
+def test_plan_refuses_settings_that_serve_refuses(fastserve, tmp_path):
+    file = tmp_path / "other.toml"
+    file.write_text("[threads]\nexecutor = 3\n")
+    outcome = fastserve("plan", "--config", file)
+    assert outcome.code == 2
+    assert "did you mean 'executors'" in outcome.err

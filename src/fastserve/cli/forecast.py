@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from fastserve._core import core
-from fastserve.config import LimitSettings
+from fastserve.config import LifecycleSettings, Settings
 from fastserve.errors import FastserveError
 from fastserve.models.checked_cache import CheckedCache
 from fastserve.models.checker import CheckLimits
@@ -52,17 +52,23 @@ class Forecast(msgspec.Struct, frozen=True):
         return found
 
 
-def make_forecast(repository: Path | None, *, io_threads: int, executors: int) -> Forecast:
+def make_forecast(settings: Settings, *, has_repository: bool) -> Forecast:
     """Loads what `serve` would load, one model after the other so that memory can be told apart.
 
-    Errors: InvalidConfig when the repository cannot be read, VersionFailed without ONNX Runtime.
+    Without a repository it tells of threads alone. Errors: InvalidConfig when the repository cannot
+    be read, VersionFailed without ONNX Runtime.
     """
-    threads = plan_threads(read_cpu_budget(), io_threads=io_threads, executors=executors)
-    if repository is None:
+    limits = settings.limits
+    threads = plan_threads(
+        read_cpu_budget(),
+        io_threads=settings.threads.io_threads,
+        executors=settings.threads.executors,
+        inline_budget_us=limits.inline_budget_us,
+    )
+    if not has_repository:
         return Forecast(threads, (), ())
-    source = Repository(repository)
+    source = Repository(settings.repository)
     scan = source.scan()
-    limits = LimitSettings()
     library = open_library(find_runtime_library())
     engine = core.Engine(
         executors=threads.executors,
@@ -77,17 +83,27 @@ def make_forecast(repository: Path | None, *, io_threads: int, executors: int) -
         loader = Loader(
             engine,
             library,
-            root=repository,
+            root=settings.repository,
             limits=limits,
             checker=None,
             check_limits=CheckLimits(),
             checked=CheckedCache(),
         )
         kept: list[LoadedVersion] = []  # as a server keeps them: memory is not used twice
-        models = tuple(_forecast(source, loader, model, kept) for model in scan.models)
+        models = tuple(
+            _forecast(source, loader, model, kept)
+            for model in scan.models
+            if _is_loaded(settings.lifecycle, model.name)
+        )
     finally:
         engine.close()
     return Forecast(threads, models, scan.problems)
+
+
+def _is_loaded(lifecycle: LifecycleSettings, name: str) -> bool:
+    """Whether `serve` loads the model at its start."""
+    names = lifecycle.load_models
+    return not lifecycle.explicit or name in names or "*" in names
 
 
 def _forecast(

@@ -1,5 +1,6 @@
 """`fastserve plan`: what a server would do with a repository on this machine."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,22 +19,47 @@ _MIB = 1 << 20
 @click.argument(
     "repository", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
-@click.option("--io-threads", type=int, default=0, help="As given to serve; 0: planned.")
-@click.option("--executors", type=int, default=0, help="As given to serve; 0: planned.")
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The settings file, TOML. [default: FASTSERVE_CONFIG's, else ./fastserve.toml]",
+)
+@click.option("--io-threads", type=int, help="As given to serve; 0: planned.")
+@click.option("--executors", type=int, help="As given to serve; 0: planned.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def plan(repository: Path | None, io_threads: int, executors: int, as_json: bool) -> None:
+def plan(
+    repository: Path | None,
+    file: Path | None,
+    io_threads: int | None,
+    executors: int | None,
+    as_json: bool,
+) -> None:
     """Show threads, and for each model of REPOSITORY batching, its reason, and memory.
 
-    Loads the newest version of each model in this process, as `serve` does, and serves nothing. The
-    exit code is 1 when a model cannot be loaded.
+    Loads the newest version of each model in this process, as `serve` does, and serves nothing.
+    Settings come from the file and the environment as `serve` would read them. The exit code is 1
+    when a model cannot be loaded.
     """
     from fastserve.cli.forecast import make_forecast  # noqa: PLC0415 - loads the compiled core
+    from fastserve.settings import (  # noqa: PLC0415 - so that the help is quick
+        find_settings_file,
+        load_settings,
+        read_layers,
+    )
 
-    forecast = make_forecast(repository, io_threads=io_threads, executors=executors)
+    given = {"REPOSITORY": repository, "--io-threads": io_threads, "--executors": executors}
+    flags: dict[str, object] = {name: value for name, value in given.items() if value is not None}
+    file = find_settings_file(file, os.environ)
+    has_repository = "repository" in read_layers(file, os.environ, flags)
+    if not has_repository:
+        flags["REPOSITORY"] = Path()
+    settings = load_settings(file, os.environ, flags).settings
+    forecast = make_forecast(settings, has_repository=has_repository)
     if as_json:
         print_json(forecast.as_dict())
     else:
-        _print(forecast, has_repository=repository is not None)
+        _print(forecast, has_repository=has_repository)
     if any(model.problem for model in forecast.models) or forecast.problems:
         click.get_current_context().exit(FAILED)
 
