@@ -78,7 +78,8 @@ TEST_CASE("thread_front refuses a crowd of rows that no data backs") {
 }
 
 TEST_CASE("thread_front asks for the token first, whatever the method") {
-  Fixture f({.executors = 1, .inline_budget = 0}, {.tokens = {"secret"}});
+  Fixture f({.executors = 1, .inline_budget = 0},
+            {.tokens = std::make_shared<front::TokenList>(std::vector<std::string>{"secret"})});
   SocketClient client(f.connect());
   for (const char* path : {kInfer, kStream, "/grpc.health.v1.Health/Check", "/x", "//a/b"}) {
     CAPTURE(path);

@@ -35,6 +35,7 @@ from fastserve.rpc.operations import Operations
 from fastserve.rpc.transport import Served, Transport, open_transport
 from fastserve.settings import SourcedSettings
 from fastserve.state_folder import open_state_folder
+from fastserve.token_reload import TokenReload
 from fastserve.tokens import Token, read_tokens
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Server:
         self._readiness = Readiness(self._hosting.catalog)
         self._figures = Figures(self._engine, self._hosting, self._readiness, self._state)
         self._transport: Transport | None = None
+        self._token_reload: TokenReload | None = None
         self._side_port: SidePort | None = None
         self._page: MetricsPage | None = None
 
@@ -140,6 +142,13 @@ class Server:
                 tokens=self._tokens,
             )
             self._figures.transport = self._transport
+            self._token_reload = TokenReload(
+                self._settings.security.token_file,
+                self._tokens,
+                self._state,
+                self._transport.replace_tokens,
+            )
+            self._token_reload.start()
             grpc = await self._transport.start()
             bound = _bind(self._settings.listen.http)
             # Small models are served before the HTTP server's import takes the interpreter; large
@@ -247,6 +256,8 @@ class Server:
     async def _stop(self) -> None:
         if self._side_port is not None:
             await self._side_port.stop()
+        if self._token_reload is not None:
+            await self._token_reload.stop()
         if self._transport is not None:
             await self._transport.stop()
         await self._hosting.stop()

@@ -29,6 +29,7 @@ PYTHON_RANKS = {
     "http": 4,
     "capturing": 5,
     "state_folder": 5,
+    "token_reload": 6,
     "hosting": 6,
     "figures": 7,
     "server": 8,

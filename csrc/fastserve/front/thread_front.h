@@ -5,9 +5,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
-#include <string_view>
-#include <vector>
 
 #include "fastserve/base/buffer.h"
 #include "fastserve/base/clock.h"
@@ -16,14 +13,14 @@
 #include "fastserve/front/bridge_port.h"
 #include "fastserve/front/infer_desk.h"
 #include "fastserve/front/loop_front.h"
+#include "fastserve/front/token_list.h"
 #include "fastserve/grpc/call.h"
 
 namespace fastserve::front {
 
 struct FrontOptions {
-  // Bearer tokens that are let in; empty: no token is asked for. Checked for every method, known or
-  // not.
-  std::vector<std::string> tokens;
+  // Null: no token is asked for. Checked for every method, known or not.
+  std::shared_ptr<const TokenList> tokens;
 };
 
 class ThreadFront final : public LoopFront {
@@ -53,7 +50,7 @@ class ThreadFront final : public LoopFront {
   // What grpc::Call::user points to, in user_tag.
   enum Tag : uint32_t { kNothing, kInfer, kStream, kBridge };
 
-  bool is_allowed(grpc::Call& call) const;
+  bool is_allowed(grpc::Call& call);
   void start_infer(InferCall& infer);
   void on_answer(InferCall& infer);
   // Answers the caller, if there still is one, and gives the call back.
@@ -61,7 +58,7 @@ class ThreadFront final : public LoopFront {
   void expire(InferCall& infer);
   void forget_received(InferCall& infer);
 
-  const FrontOptions options_;
+  TokenReader tokens_;
   TimerWheel timers_;
   InferDesk desk_;
   BridgePort bridge_;

@@ -344,6 +344,8 @@ class Server:
     def listen_unix(self, path: str) -> None: ...
     def start(self) -> None:
         """Starts the io threads and accepts connections."""
+    def replace_tokens(self, tokens: Sequence[str]) -> None:
+        """A call that starts after this is held against these tokens; never make them empty."""
     def start_drain(self) -> None:
         """Stops accepting, tells clients to go (two-step GOAWAY); calls in flight go on."""
     @property

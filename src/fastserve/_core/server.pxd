@@ -49,9 +49,14 @@ cdef extern from "fastserve/front/bridge.h" namespace "fastserve::front" nogil:
         void take_events(vector[CBridgeEvent]*)
         void send(CBridgeCommand)
 
+cdef extern from "fastserve/front/token_list.h" namespace "fastserve::front" nogil:
+    cdef cppclass CTokenList "fastserve::front::TokenList":
+        CTokenList(vector[string] tokens)
+        void replace(vector[string] tokens)
+
 cdef extern from "fastserve/front/thread_front.h" namespace "fastserve::front" nogil:
     cdef cppclass CFrontOptions "fastserve::front::FrontOptions":
-        vector[string] tokens
+        shared_ptr[const CTokenList] tokens
 
     cdef cppclass CLoopFrontFactory "fastserve::front::LoopFrontFactory":
         pass

@@ -28,6 +28,13 @@ cdef list metadata_list(vector[pair[string, string]] items):
     return result
 
 
+cdef vector[string] texts_of(object items) except *:
+    cdef vector[string] result
+    for item in items:
+        result.push_back(encoded(item))
+    return result
+
+
 cdef object os_failure(int os_error, const CStatus& status):
     message = text_of(status.message())
     return OSError(os_error, message) if os_error else CoreError(<int>status.code(), message)
@@ -38,6 +45,7 @@ cdef class Server:
     # Cython destroys in this order: the io threads end before their bridge goes.
     cdef unique_ptr[s.CServer] handle
     cdef unique_ptr[s.CBridge] bridge
+    cdef shared_ptr[s.CTokenList] tokens
 
     def __init__(self, Engine engine not None, *, int io_threads, size_t max_message_bytes,
                  uint32_t max_concurrent_streams, uint32_t max_header_bytes,
@@ -49,8 +57,8 @@ cdef class Server:
         options.connection.http2.max_concurrent_streams = max_concurrent_streams
         options.connection.http2.max_header_bytes = max_header_bytes
         options.max_connections = max_connections
-        for token in tokens:
-            front.tokens.push_back(encoded(token))
+        self.tokens = make_shared[s.CTokenList](texts_of(tokens))
+        front.tokens = <shared_ptr[const s.CTokenList]>self.tokens
         self.engine = engine
         self.bridge = make_unique[s.CBridge]()
         self.handle = make_unique[s.CServer](
@@ -106,6 +114,10 @@ cdef class Server:
         with nogil:
             status = server.start()
         raise_status(status)
+
+    def replace_tokens(self, tokens):
+        cdef vector[string] texts = texts_of(tokens)
+        self.tokens.get().replace(texts)
 
     def start_drain(self):
         cdef s.CServer* server = self.running()

@@ -80,6 +80,12 @@ class Access:
         """For the core, which takes any of them."""
         return tuple(token.secret for token in self._tokens)
 
+    def replace(self, tokens: Sequence[Token]) -> None:
+        """Calls that start after this need one of these. Errors: ValueError when there is none."""
+        if not tokens:
+            raise ValueError("without a token every caller would be let in")
+        self._tokens = tuple(tokens)
+
     def identify(self, metadata: Metadata) -> Actor:
         """Errors: Unauthenticated."""
         return actor_of(metadata, self._tokens, anonymous=self._anonymous)

@@ -6,6 +6,7 @@ Thread: the event loop's.
 import abc
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -29,9 +30,16 @@ _CUT_SECONDS: Final = 5.0
 class Transport(abc.ABC):
     """States: made, started, draining, stopped; in that order, and `stop` from any."""
 
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
     @abc.abstractmethod
     async def start(self) -> list[Address]:
         """Binds and answers; the addresses that were bound. Errors: OSError with the address."""
+
+    def replace_tokens(self, tokens: Sequence[Token]) -> None:
+        """Calls that start after this need one of these; those in flight go on."""
+        self._access.replace(tokens)
 
     @abc.abstractmethod
     async def drain(self, seconds: float) -> None:
@@ -86,6 +94,7 @@ class NativeTransport(Transport):
         io_threads: int,
         access: Access,
     ) -> None:
+        super().__init__(access)
         limits = settings.limits
         self._settings = settings
         self._server = core.Server(
@@ -120,6 +129,10 @@ class NativeTransport(Transport):
         )
         return Address(host=host, port=port)
 
+    def replace_tokens(self, tokens: Sequence[Token]) -> None:
+        super().replace_tokens(tokens)
+        self._server.replace_tokens(self._access.secrets)
+
     async def drain(self, seconds: float) -> None:
         self._server.start_drain()
         await self._idle_within(seconds)
@@ -146,6 +159,7 @@ class GrpcioTransport(Transport):
         served: Served,
         access: Access,
     ) -> None:
+        super().__init__(access)
         # Only this transport pays for importing grpcio.
         from fastserve.rpc.aio import AioServer  # noqa: PLC0415
 
