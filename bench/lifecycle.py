@@ -209,22 +209,34 @@ def _replace_all_the_time(target: str, is_over: Any, swapped: Any) -> None:
 
 
 def going_back(folder: Path, scale: float) -> dict[str, float]:
-    """The call that makes the version before serve again, start to end, under load."""
+    """Going back to the version before: arrival to effect in the server, and the whole call."""
     repository = folder / "back"
     for version in (1, 2):
         put(repository, "m", version, lookup(version))
-    with Fastserve(repository, folder / "back.log", cores=BOTH_CORES) as server:
-        milliseconds: list[float] = []
+    log = folder / "back.log"
+    program = (str(Path(__file__).with_name("timed_server.py")),)
+    with Fastserve(repository, log, cores=BOTH_CORES, program=program) as server:
+        calls: list[float] = []
         with ControlClient(server.grpc, timeout=30) as client:
             load(client, "m", 1)
             for turn in range(max(100, int(1_000 * scale))):
                 begun = time.perf_counter()
                 load(client, "m", 1 + turn % 2)
-                milliseconds.append((time.perf_counter() - begun) * 1000)
-    milliseconds.sort()
+                calls.append((time.perf_counter() - begun) * 1000)
+    effects = [
+        float(line.split()[1]) / 1000
+        for line in log.read_text(encoding="utf-8").splitlines()
+        if line.startswith("effect ")
+    ]
+    # The first one loaded the version.
+    return {**_spread("effect", effects[-len(calls) :]), **_spread("call", calls)}
+
+
+def _spread(name: str, milliseconds: list[float]) -> dict[str, float]:
+    ordered = sorted(milliseconds)
     return {
-        "median_ms": statistics.median(milliseconds),
-        "p99_ms": milliseconds[int(0.99 * len(milliseconds))],
+        f"{name}_median_ms": statistics.median(ordered),
+        f"{name}_p99_ms": ordered[int(0.99 * len(ordered))],
     }
 
 
