@@ -14,6 +14,7 @@ CORE = ROOT / "csrc" / "fastserve"
 # import each other, but for the pairs below.
 PYTHON_RANKS = {
     "errors": 0,
+    "huge_pages": 0,
     "_proto": 0,
     "config": 1,
     "durable": 1,

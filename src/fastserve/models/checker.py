@@ -25,6 +25,7 @@ import msgspec
 import fastserve
 from fastserve._core import core
 from fastserve.errors import FastserveError, ServerDraining, VersionFailed, from_status
+from fastserve.huge_pages import not_asking
 from fastserve.models.check_process import OUT_OF_MEMORY, READY
 from fastserve.models.pinned import PinnedVersion
 
@@ -208,7 +209,7 @@ class _Process:
                 process_group=0,
                 cwd="/",
                 # Each thread's own arena would take 128 MiB of addresses, which are limited.
-                env=os.environ | {"MALLOC_ARENA_MAX": "2"},
+                env=not_asking(os.environ) | {"MALLOC_ARENA_MAX": "2"},
             )
         except OSError as error:
             self._control.close()
