@@ -190,7 +190,7 @@ class Server:
         )
         yield from InferenceServicer(hosting.catalog, self._readiness, hosting.on_demand).methods()
         yield from RepositoryServicer(
-            hosting.catalog, operations, is_following=hosting.is_following
+            hosting.catalog, operations, hosting.pool, is_following=hosting.is_following
         ).methods()
         yield from ControlServicer(hosting.catalog, operations, hosting.inspector, upload).methods()
         if self._state.audit is not None:

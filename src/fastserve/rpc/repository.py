@@ -20,6 +20,7 @@ from fastserve.errors import (
 )
 from fastserve.models.attempt import LoadOptions
 from fastserve.models.catalog import Catalog
+from fastserve.models.load_pool import LoadPool
 from fastserve.models.loader import LoadJob
 from fastserve.models.model_settings import ModelSettings, settings_from_json
 from fastserve.models.pinned import pin_memory
@@ -43,9 +44,13 @@ _FOLLOWING: Final = (
 class RepositoryServicer:
     """Thread: the event loop's. Errors: FastserveError, as the error map knows them."""
 
-    def __init__(self, catalog: Catalog, operations: Operations, *, is_following: bool) -> None:
+    def __init__(
+        self, catalog: Catalog, operations: Operations, pool: LoadPool, *, is_following: bool
+    ) -> None:
+        """`pool`: where files that come with a call are copied and hashed."""
         self._catalog = catalog
         self._operations = operations
+        self._pool = pool
         self._is_following = is_following
 
     def methods(self) -> Iterator[Method]:
@@ -76,16 +81,19 @@ class RepositoryServicer:
         self, request: pb.RepositoryModelLoadRequest, context: CallContext
     ) -> pb.RepositoryModelLoadResponse:
         self._check(request.repository_name)
-        settings, files = _overrides(request)
+        if any(key.startswith("file:") for key in request.parameters):
+            settings, files = await self._pool.run(_overrides, request)
+        else:
+            settings, files = _overrides(request)
         try:
             if settings is not None and files:
                 check_model_name(request.model_name)
                 for number in sorted(files):
+                    pinned = await self._pool.run(
+                        pin_memory, files[number], settings.config.model_file
+                    )
                     job = LoadJob(
-                        model=request.model_name,
-                        number=number,
-                        settings=settings,
-                        pinned=pin_memory(files[number], settings.config.model_file),
+                        model=request.model_name, number=number, settings=settings, pinned=pinned
                     )
                     await self._operations.load_files(context, job)
             else:
