@@ -7,6 +7,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from onnx import TensorProto, helper, numpy_helper
 
 from fastserve._proto import fastserve_control_pb2 as control_pb
 from fastserve._proto import open_inference_grpc_pb2 as pb
@@ -154,3 +155,56 @@ def test_idle_uploads_hold_no_load_up(operator_of, served, repository):
     is_over.set()
     for upload in uploads:
         upload.cancel()
+
+
+def optional_model():
+    """y = x + needed + given; `given` is an input that the graph has a value for."""
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 1])
+        for name in ("x", "needed", "given")
+    ]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Add", ["x", "needed"], ["sum"]),
+            helper.make_node("Add", ["sum", "given"], ["y"]),
+        ],
+        "g",
+        inputs,
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 1])],
+        [numpy_helper.from_array(np.full((1, 1), 5, np.float32), "given")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+
+
+def test_optional_inputs_are_served_as_far_as_onnx_has_them(operator_of, served, repository):
+    put(repository, "o", 1, optional_model())
+    (repository / "o" / "config.pbtxt").write_text(
+        "max_batch_size: 4\n"
+        'input { name: "x" data_type: TYPE_FP32 dims: 1 }\n'
+        'input { name: "needed" data_type: TYPE_FP32 dims: 1 optional: true }\n'
+        'input { name: "given" data_type: TYPE_FP32 dims: 1 optional: true }\n'
+    )
+    operator = operator_of(served)
+    operator.load("o", 1)
+    notes = list(operator.describe("o").versions[0].notes)
+    assert [note.split(": a request")[0] for note in notes] == [
+        "config.pbtxt:3: input[1].optional: the graph needs 'needed'",
+        "config.pbtxt:4: input[2].optional: the graph takes no 'given'",
+    ]
+
+    def ask(*names):
+        value = np.ones((1, 1), np.float32)
+        message = pb.ModelInferRequest(
+            model_name="o",
+            inputs=[{"name": name, "datatype": "FP32", "shape": (1, 1)} for name in names],
+            raw_input_contents=[value.tobytes()] * len(names),
+        )
+        answer = operator.inference.ModelInfer(message, timeout=30)
+        return np.frombuffer(answer.raw_output_contents[0], np.float32).item()
+
+    assert ask("x", "needed") == 7
+    for names, word in ((("x",), "needed"), (("x", "needed", "given"), "given")):
+        with pytest.raises(grpc.RpcError, match=word) as refused:
+            ask(*names)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from fastserve.models.triton_config import compare_signature, read_triton_config
+from fastserve.models.triton_config import compare_signature, note_signature, read_triton_config
 
 
 class Spec(NamedTuple):
@@ -40,6 +40,7 @@ output { name: "scores" data_type: TYPE_FP32 dims: 2 }
         'max_batch_size: 1 input { name: "ids" } input { name: "mask" }',
         'output { name: "scores" dims: [ -1, 2 ] }',
         'max_batch_size: 1 output { name: "scores" dims: [ 1, 2 ] reshape { shape: 2 } }',
+        BATCHED.replace('"mask"', '"mask" optional: true'),
         BATCHED + 'input { name: "gone" data_type: TYPE_FP32 dims: 1 optional: true }',
     ],
 )
@@ -66,8 +67,10 @@ def test_compare_signature_is_silent_when_configuration_and_graph_agree(text):
             ),
         ),
         (
-            BATCHED.replace('"mask" data_type: TYPE_INT64', '"mask" optional: true'),
-            "config.pbtxt:3: input[1].optional: the graph needs 'mask' always",
+            BATCHED.replace(
+                '"mask" data_type: TYPE_INT64', '"mask" optional: true data_type: TYPE_INT32'
+            ),
+            "config.pbtxt:3: input[1].data_type: input 'mask' is INT64 in the graph, not INT32",
         ),
         (
             "\n".join(BATCHED.splitlines()[:2]),
@@ -127,3 +130,13 @@ def test_compare_signature_refuses_rows_where_the_graph_has_a_fixed_batch():
 
 def test_compare_signature_says_all_that_differs():
     assert len(problems(BATCHED, [Spec("other", "FP16", (1,))], [])) == 4
+
+
+def test_optional_inputs_are_noted_with_what_becomes_of_them():
+    text = BATCHED.replace('"mask"', '"mask" optional: true') + (
+        'input { name: "gone" data_type: TYPE_FP32 dims: 1 optional: true }'
+    )
+    config = read_triton_config(text.encode(), name="net")
+    needed, given = note_signature(config, (IDS, MASK))
+    assert needed.startswith("config.pbtxt:3: input[1].optional: the graph needs 'mask': ")
+    assert given.startswith("config.pbtxt:5: input[2].optional: the graph takes no 'gone': ")

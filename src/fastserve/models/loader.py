@@ -228,7 +228,7 @@ class Loader:
             pinned.external,
         )
         inputs, outputs = tuple(session.inputs), tuple(session.outputs)
-        _check_declared(job.settings, inputs, outputs)
+        declared_notes = _check_declared(job.settings, inputs, outputs)
         on_state(State.WARMING)
         batching = decide_batching(
             inputs,
@@ -237,6 +237,7 @@ class Loader:
             config.batching.enabled,
         )
         version, rows, costs, notes = self._warm(job, session, batching)
+        notes += declared_notes
         notes += self._run_configured(job, version)
         notes += _run_examples(pinned, version, config)
         return LoadedVersion(
@@ -425,15 +426,19 @@ def _check_declared(
     settings: ModelSettings,
     inputs: tuple[core.TensorSpec, ...],
     outputs: tuple[core.TensorSpec, ...],
-) -> None:
-    """What a config.pbtxt says of the tensors must be so. Errors: InvalidConfig."""
+) -> list[str]:
+    """What a config.pbtxt says of the tensors must be so. Returns notes. Errors: InvalidConfig."""
     if settings.triton is None:
-        return
-    from fastserve.models.triton_config import compare_signature  # noqa: PLC0415 - as it is rare
+        return []
+    from fastserve.models.triton_config import (  # noqa: PLC0415 - as it is rare
+        compare_signature,
+        note_signature,
+    )
 
     problems = compare_signature(settings.triton, inputs, outputs)
     if problems:
         raise InvalidConfig("; ".join(problems))
+    return note_signature(settings.triton, inputs)
 
 
 def _guess_memory(pinned: PinnedVersion) -> int:

@@ -24,6 +24,7 @@ from fastserve.models.triton_tensors import (
     GraphTensor,
     TensorDeclaration,
     compare_declarations,
+    note_optional,
     read_tensors,
 )
 from fastserve.models.triton_text import parse_text
@@ -67,6 +68,11 @@ def compare_signature(
         outputs,
         has_rows=config.config.max_request_rows is not None,
     )
+
+
+def note_signature(config: TritonConfig, inputs: Sequence[GraphTensor]) -> list[str]:
+    """What the configuration says of inputs and cannot be had; each is a note, and no problem."""
+    return note_optional(config.inputs, inputs)
 
 
 def _read(reading: Reading, name: str) -> TritonConfig:

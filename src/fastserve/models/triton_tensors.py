@@ -102,9 +102,7 @@ def compare_declarations(
     problems: list[str] = []
     for each in declared.inputs:
         is_there = any(tensor.name == each.name for tensor in inputs)
-        if each.optional and is_there:
-            problems.append(f"{each.place}.optional: the graph needs {quoted(each.name)} always")
-        elif is_there or not each.optional:
+        if is_there or not each.optional:
             problems += _compare(each, inputs, "input", has_rows=has_rows)
     for each in declared.outputs:
         problems += _compare(each, outputs, "output", has_rows=has_rows)
@@ -117,6 +115,25 @@ def compare_declarations(
             if tensor.name not in names
         ]
     return problems
+
+
+def note_optional(
+    declared: Iterable[TensorDeclaration], inputs: Sequence[GraphTensor]
+) -> list[str]:
+    """What becomes of inputs that are declared optional: ONNX graphs have none that are.
+
+    An input that a graph gives a value of its own is no input of a session.
+    """
+    names = {tensor.name for tensor in inputs}
+    return [
+        f"{each.place}.optional: the graph needs {quoted(each.name)}: a request without it is "
+        "refused"
+        if each.name in names
+        else f"{each.place}.optional: the graph takes no {quoted(each.name)}: a request with it "
+        "is refused"
+        for each in declared
+        if each.optional
+    ]
 
 
 def _declarations(
