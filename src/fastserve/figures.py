@@ -14,6 +14,7 @@ from fastserve.models.state import State
 from fastserve.state_folder import StateFolder
 
 if TYPE_CHECKING:
+    from fastserve.metric_source import MetricSource
     from fastserve.rpc.transport import Transport
 
 Value = tuple[str, float]
@@ -31,6 +32,8 @@ class Figures:
         self._state = state
         # Set when there is one.
         self.transport: Transport | None = None
+        # By name, in the order of the page; parts that have metrics of their own are put in here.
+        self.sources: dict[str, MetricSource] = {}
 
     def versions(self) -> Iterable[LoadedVersion]:
         return self._hosting.catalog.ready_versions

@@ -17,6 +17,7 @@ PYTHON_RANKS = {
     "huge_pages": 0,
     "_proto": 0,
     "config": 1,
+    "metric_source": 1,
     "durable": 1,
     "model_config": 2,
     "_core": 2,

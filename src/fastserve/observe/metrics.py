@@ -18,6 +18,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from fastserve._core import core
+from fastserve.metric_source import MetricSource
 
 # Phase of the core -> (metric, help).
 _PHASES: Final = {
@@ -65,6 +66,10 @@ class ServerFigures(Protocol):
 
     def counters(self) -> Mapping[str, tuple[str, float]]:
         """By name: (help, value so far)."""
+
+    @property
+    def sources(self) -> Mapping[str, MetricSource]:
+        """By name: the parts of the server that have metrics of their own."""
 
     def audit_head(self) -> tuple[int, str] | None:
         """Number and hash of the audit log's last record; None without a log."""
