@@ -50,7 +50,7 @@ class StoreFixture {
       if (entry.has_segment) joined.segment = as_text(tensors.front().data);
       const ByteSpan data = tensors.back().data;
       joined.values.resize(data.size() / sizeof(float));
-      std::memcpy(joined.values.data(), data.data(), data.size());
+      if (!data.empty()) std::memcpy(joined.values.data(), data.data(), data.size());
     }
     return joined;
   }
@@ -83,7 +83,8 @@ TEST_CASE("sip_hash gives the reference implementation's vectors") {
 TEST_CASE("prediction_store gives back what was put, with its segment") {
   StoreFixture f;
   const std::vector<float> values = {0.25f, 0.75f};
-  const std::vector<TensorView> outputs = {floats("label", {1}), floats("p", values)};
+  const std::vector<float> label = {1};
+  const std::vector<TensorView> outputs = {floats("label", label), floats("p", values)};
   const std::string text("\2\0\0\0de", 6);
   const TensorView segment{"country", DType::kBytes, Shape{1}, as_bytes(text)};
   f.store.put({"spam", "a", 3, 77, outputs, &segment}, f.now);
