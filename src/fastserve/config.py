@@ -216,6 +216,22 @@ class WebhookSettings(_Group, frozen=True):
     max_queue_events: Annotated[int, msgspec.Meta(ge=1, le=1 << 20)] = 256
 
 
+class FeedbackSettings(_Group, frozen=True):
+    """Labels that come back later: what is kept of predictions until then, and for how long."""
+
+    enabled: bool = True
+    # Of the store of predictions, with its index.
+    max_bytes: Annotated[int, msgspec.Meta(ge=1 << 20, le=16 << 30)] = 64 * _MIB
+    # Of one request's outputs; of larger ones none is kept.
+    max_record_bytes: Annotated[int, msgspec.Meta(ge=64, le=_MIB)] = 4096
+    max_age_seconds: Annotated[float, msgspec.Meta(gt=0, le=31_536_000)] = 604_800.0
+    # Labels that came before their prediction, and how long each waits for it.
+    max_waiting: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 10_000
+    max_wait_seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)] = 60.0
+    # Values of a model's segment that are told apart where its model.toml names none.
+    max_segments: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
+
+
 class Settings(_Group, frozen=True):
     """All that `fastserve serve` can be told."""
 
@@ -230,6 +246,7 @@ class Settings(_Group, frozen=True):
     audit: AuditSettings = AuditSettings()
     capture: CaptureSettings = CaptureSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
     # How long calls in flight may go on after SIGTERM.
     drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
 

@@ -7,7 +7,8 @@ its keys mean together; such a message begins with the key.
 import difflib
 import math
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -67,6 +68,24 @@ SESSION_ENTRIES: Final = frozenset(
 _FILE_ENTRY = re.compile(
     r"file|path|folder|(?<![a-z])dir(?![a-z])|root|prepacked_constant|profil|ep\.context"
 )
+MAX_CLASSES: Final = 1000
+MAX_SEGMENTS: Final = 64
+# What labels measure; True where more is better.
+QUALITY_MEASURES: Final[Mapping[str, bool]] = {
+    "accuracy": True,
+    "precision_macro": True,
+    "recall_macro": True,
+    "precision_positive": True,
+    "recall_positive": True,
+    "auc": True,
+    "log_loss": False,
+    "calibration_error": False,
+    "mae": False,
+    "rmse": False,
+    "selection_rate_gap": False,
+    "true_positive_rate_gap": False,
+    "false_positive_rate_gap": False,
+}
 _MAX_FILE_NAME: Final = 255
 _MAX_LINEAGE: Final = 64
 _MAX_LINEAGE_CHARACTERS: Final = 4096
@@ -299,6 +318,54 @@ class CaptureConfig(_Group, frozen=True):
         return found
 
 
+class FeedbackConfig(_Group, frozen=True):
+    """`[feedback]`: what a label says about this model's answers, and when that is not good enough.
+
+    With nothing said, the task is told by the outputs: a text, an integer or a boolean is a class,
+    several floats a row are the probabilities of the classes, one float a row is a number.
+    """
+
+    task: Literal["auto", "classification", "regression"] = "auto"
+    # The output that labels are held against; "": those that fit the task.
+    output: str = ""
+    # Names of the classes, in the order of the probabilities; (): 0, 1, 2, ...
+    classes: Annotated[tuple[str | int, ...], msgspec.Meta(max_length=MAX_CLASSES)] = ()
+    # The class whose precision, recall and AUC are told apart; None: the second of two.
+    positive_class: str | int | None = None
+    # From this score on an answer is the positive class, where the model gives a score alone.
+    threshold: float = 0.5
+    # The input, or feature `NAME[INDEX]`, whose values are told apart; "": none.
+    segment: str = ""
+    # Those values; (): as they come, up to the server's bound. All others are "other".
+    segments: Annotated[tuple[str | int, ...], msgspec.Meta(max_length=MAX_SEGMENTS)] = ()
+    # A window, or a segment of one, with fewer is not judged.
+    minimum_labels: Annotated[int, msgspec.Meta(ge=1)] = 100
+    # The window that is judged and shown.
+    window_seconds: Literal[60, 300, 3600, 86400] = 3600
+    # By measure: the worst value that raises no alarm.
+    bounds: dict[str, float] = {}
+
+    def __post_init__(self) -> None:
+        for name, values in (("classes", self.classes), ("segments", self.segments)):
+            counts = Counter(str(value) for value in values)
+            twice = [text for text, count in counts.items() if count > 1]
+            if twice:
+                raise InvalidConfig(f"{name}: has {quoted(twice[0])} twice")
+        if len(self.classes) == 1:
+            raise InvalidConfig("classes: has one class, expected at least two, or none at all")
+        names = {str(value) for value in self.classes}
+        if self.positive_class is not None and names and str(self.positive_class) not in names:
+            raise InvalidConfig(
+                f"positive_class: {quoted(str(self.positive_class))} is not among classes"
+            )
+        if not math.isfinite(self.threshold):
+            raise InvalidConfig("threshold: expected a finite number")
+        if self.segments and not self.segment:
+            raise InvalidConfig("segments: needs segment, which names the input")
+        for measure, bound in self.bounds.items():
+            _check_bound(measure, bound, has_segment=bool(self.segment))
+
+
 class ModelConfig(_Group, frozen=True):
     """All that one model can be told."""
 
@@ -311,6 +378,7 @@ class ModelConfig(_Group, frozen=True):
     golden: GoldenConfig = GoldenConfig()
     capture: CaptureConfig = CaptureConfig()
     tensors: dict[str, TensorConfig] = {}
+    feedback: FeedbackConfig = FeedbackConfig()
     # Names that clients may use for a version.
     labels: dict[str, Version] = {}
     # Where the model comes from: a training run, a commit. Shown as it is.
@@ -386,6 +454,16 @@ def _element_counts(dims: tuple[int, ...]) -> list[int]:
         else:
             counts[-1] *= dim
     return counts
+
+
+def _check_bound(measure: str, bound: float, *, has_segment: bool) -> None:
+    if measure not in QUALITY_MEASURES:
+        known = ", ".join(QUALITY_MEASURES)
+        raise InvalidConfig(f"bounds: {quoted(measure)} is no measure, expected one of {known}")
+    if not math.isfinite(bound):
+        raise InvalidConfig(f"bounds: {measure} is {bound}, expected a finite number")
+    if measure.endswith("_gap") and not has_segment:
+        raise InvalidConfig(f"bounds: {measure} needs segment, whose values it compares")
 
 
 def _check_lineage(lineage: dict[str, str]) -> None:

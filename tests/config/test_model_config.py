@@ -8,6 +8,7 @@ from fastserve.errors import InvalidConfig
 from fastserve.model_config import (
     SESSION_ENTRIES,
     CaptureConfig,
+    FeedbackConfig,
     ModelConfig,
     PriorityConfig,
     QueuePolicy,
@@ -361,3 +362,61 @@ def test_session_entries_that_are_allowed_name_no_files_and_are_taken():
     assert [entry for entry in SESSION_ENTRIES if any(word in entry for word in words)] == []
     entries = dict.fromkeys(SESSION_ENTRIES, "0")
     assert RuntimeConfig(config_entries=entries).config_entries == entries
+
+
+def test_feedback_takes_every_key():
+    config = parse(
+        """
+        [feedback]
+        task = "classification"
+        output = "probabilities"
+        classes = ["fine", "fraud"]
+        positive_class = "fraud"
+        threshold = 0.3
+        segment = "country"
+        segments = ["de", "fr"]
+        minimum_labels = 50
+        window_seconds = 300
+        bounds = { accuracy = 0.9, log_loss = 0.4, selection_rate_gap = 0.1 }
+        """
+    ).feedback
+    assert config == FeedbackConfig(
+        task="classification",
+        output="probabilities",
+        classes=("fine", "fraud"),
+        positive_class="fraud",
+        threshold=0.3,
+        segment="country",
+        segments=("de", "fr"),
+        minimum_labels=50,
+        window_seconds=300,
+        bounds={"accuracy": 0.9, "log_loss": 0.4, "selection_rate_gap": 0.1},
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('task = "ranking"', "task: expected one of 'auto', 'classification', 'regression'"),
+        ("classes = [1]", "classes: has one class, expected at least two, or none at all"),
+        ('classes = [1, "1"]', "classes: has '1' twice"),
+        ('classes = [0, 1]\npositive_class = "x"', "positive_class: 'x' is not among classes"),
+        ("threshold = nan", "threshold: expected a finite number"),
+        ('segments = ["a"]', "segments: needs segment, which names the input"),
+        ('segment = "s"\nsegments = ["a", "a"]', "segments: has 'a' twice"),
+        ("minimum_labels = 0", "minimum_labels: expected `int` >= 1 (value 0)"),
+        ("window_seconds = 61", "window_seconds: expected one of 60, 300, 3600, 86400"),
+        (
+            "bounds = { acc = 1.0 }",
+            "bounds: 'acc' is no measure, expected one of accuracy,",
+        ),
+        ("bounds = { mae = inf }", "bounds: mae is inf, expected a finite number"),
+        (
+            "bounds = { selection_rate_gap = 0.1 }",
+            "bounds: selection_rate_gap needs segment, whose values it compares",
+        ),
+        ("thresholds = 1.0", "thresholds: no such key; did you mean 'threshold'?"),
+    ],
+)
+def test_feedback_is_refused_with_the_place(text, expected):
+    assert refused(f"[feedback]\n{text}").startswith(f"feedback.{expected}")

@@ -75,6 +75,13 @@ SAMPLES = {
     "webhooks.first_pause_seconds": ("0.5", "0.5", 0.5),
     "webhooks.max_pause_seconds": ("60", "60", 60.0),
     "webhooks.max_queue_events": ("8", "8", 8),
+    "feedback.enabled": ("false", "false", False),
+    "feedback.max_bytes": ('"2MiB"', "2MiB", 2 << 20),
+    "feedback.max_record_bytes": ("1000", "1000", 1000),
+    "feedback.max_age_seconds": ("60", "60", 60.0),
+    "feedback.max_waiting": ("0", "0", 0),
+    "feedback.max_wait_seconds": ("2.5", "2.5", 2.5),
+    "feedback.max_segments": ("3", "3", 3),
     "drain_seconds": ("1.5", "1.5", 1.5),
 }
 

@@ -1,0 +1,1 @@
+"""Is what is served still like what was learned? Profiles, windows, scores, alarms, contracts."""
