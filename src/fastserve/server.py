@@ -21,7 +21,9 @@ from fastserve import __version__
 from fastserve._core import core
 from fastserve.capturing import Capturing
 from fastserve.config import Address, check_settings
+from fastserve.drift.alarm import Alarm, AlarmBook
 from fastserve.errors import FastserveError, InvalidConfig
+from fastserve.feedback_hosting import FeedbackHosting
 from fastserve.figures import Figures
 from fastserve.hosting import Hosting
 from fastserve.models.checked_cache import CHECKED_FILE, CheckedCache
@@ -123,6 +125,14 @@ class Server:
         self._capturing = Capturing(settings, self._hosting.catalog)
         self._readiness = Readiness(self._hosting.catalog)
         self._figures = Figures(self._engine, self._hosting, self._readiness, self._state)
+        self.alarms = AlarmBook(lambda text: _log.warning("alarms", problem=text))
+        self.alarms.listen(_log_alarm)
+        self._feedback_hosting: FeedbackHosting | None = None
+        if settings.feedback.enabled:
+            self._feedback_hosting = FeedbackHosting(
+                settings.feedback, self._hosting.catalog, self.alarms
+            )
+            self._figures.sources["feedback"] = self._feedback_hosting.figures
         self._transport: Transport | None = None
         self._token_reload: TokenReload | None = None
         self._side_port: SidePort | None = None
@@ -131,6 +141,8 @@ class Server:
     async def serve(self) -> int:
         """Until a signal; the exit code."""
         stop = _signals()
+        if self._feedback_hosting is not None:
+            self._feedback_hosting.start()
         loading = asyncio.create_task(self._hosting.start(), name="load")
         # Begins to read the disk before what follows takes the interpreter.
         await asyncio.sleep(0)
@@ -174,6 +186,7 @@ class Server:
         from fastserve.rpc.audit import AuditServicer  # noqa: PLC0415
         from fastserve.rpc.capture import CaptureServicer  # noqa: PLC0415
         from fastserve.rpc.control import ControlServicer  # noqa: PLC0415
+        from fastserve.rpc.feedback import FeedbackServicer  # noqa: PLC0415
         from fastserve.rpc.inference import InferenceServicer  # noqa: PLC0415
         from fastserve.rpc.repository import RepositoryServicer  # noqa: PLC0415
         from fastserve.rpc.settings import SettingsServicer  # noqa: PLC0415
@@ -197,6 +210,8 @@ class Server:
             yield from AuditServicer(self._state.audit, self._readiness).methods()
         yield from CaptureServicer(lambda: self._capturing.capture).methods()
         yield from SettingsServicer(self._entries).methods()
+        feedback = None if self._feedback_hosting is None else self._feedback_hosting.feedback
+        yield from FeedbackServicer(feedback, hosting.catalog).methods()
 
     def _start_side_port(self, bound: socket.socket | None) -> Address | None:
         """Answers the connections that `bound` got since it was bound, and those to come."""
@@ -260,6 +275,8 @@ class Server:
             await self._token_reload.stop()
         if self._transport is not None:
             await self._transport.stop()
+        if self._feedback_hosting is not None:
+            await self._feedback_hosting.stop()
         await self._hosting.stop()
         await asyncio.to_thread(self._capturing.close)
         self._state.close()
@@ -273,6 +290,20 @@ def _signals() -> "asyncio.Queue[str]":
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, names.put_nowait, signal.Signals(number).name)
     return names
+
+
+def _log_alarm(alarm: Alarm) -> None:
+    write = _log.warning if alarm.is_raised else _log.info
+    write(
+        "alarm raised" if alarm.is_raised else "alarm cleared",
+        kind=alarm.kind,
+        model=alarm.model,
+        version=alarm.version,
+        subject=alarm.subject,
+        score=alarm.score,
+        threshold=alarm.threshold,
+        **alarm.evidence,
+    )
 
 
 def _bind(address: Address | None) -> socket.socket | None:

@@ -32,6 +32,7 @@ PYTHON_RANKS = {
     "capturing": 5,
     "state_folder": 5,
     "token_reload": 6,
+    "feedback_hosting": 5,
     "hosting": 6,
     "figures": 7,
     "server": 8,

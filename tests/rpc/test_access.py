@@ -8,6 +8,7 @@ import pytest
 from fastserve._proto import (
     fastserve_capture_pb2,
     fastserve_control_pb2,
+    fastserve_feedback_pb2,
     health_pb2,
     open_inference_grpc_pb2,
     reflection_pb2,
@@ -43,6 +44,7 @@ DESCRIBED = {
         open_inference_grpc_pb2,
         fastserve_capture_pb2,
         fastserve_control_pb2,
+        fastserve_feedback_pb2,
         health_pb2,
         reflection_pb2,
         reflection_v1alpha_pb2,

@@ -9,6 +9,7 @@ from fastserve._proto import reflection_pb2, reflection_v1alpha_pb2
 VERSIONS = {"v1": reflection_pb2, "v1alpha": reflection_v1alpha_pb2}
 SERVICES = [
     "fastserve.v1.Control",
+    "fastserve.v1.Feedback",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",

@@ -9,6 +9,7 @@ from fastserve.client.channel import TLS
 from fastserve.client.client import Client
 from fastserve.client.control import AuditVerdict, ControlClient, ModelEvent, PushedVersion, Setting
 from fastserve.client.failure import InvalidReply, RequestFailed, ServerUnreachable
+from fastserve.client.feedback import FeedbackResult, FeedbackSummary, Label, LabelProblem
 from fastserve.client.metadata import (
     IndexEntry,
     ModelMetadata,
@@ -27,10 +28,14 @@ __all__ = [
     "CaptureSummary",
     "Client",
     "ControlClient",
+    "FeedbackResult",
+    "FeedbackSummary",
     "IndexEntry",
     "InferRequest",
     "InferResult",
     "InvalidReply",
+    "Label",
+    "LabelProblem",
     "ModelEvent",
     "ModelMetadata",
     "PushedVersion",

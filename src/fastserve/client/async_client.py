@@ -10,8 +10,10 @@ from typing import Any, Literal, Self, TypeVar, overload
 import grpc
 
 from fastserve.client import call as calls
+from fastserve.client import feedback
 from fastserve.client.channel import TLS, Metadata
 from fastserve.client.failure import Failure
+from fastserve.client.feedback import FeedbackResult, Labels
 from fastserve.client.metadata import IndexEntry, ModelMetadata, ServerMetadata
 from fastserve.client.request import InferRequest, Parameter
 from fastserve.client.result import InferResult
@@ -150,6 +152,17 @@ class AsyncClient:
             stream.cancel()
         if feed.error is not None:
             raise feed.error
+
+    async def feedback(
+        self, model: str, labels: Labels, *, timeout: float | None = None
+    ) -> FeedbackResult:
+        """Tells a fastserve what was true of earlier requests, by their id; what became of each.
+
+        `labels`: `{"order-17": 1}`, with a list where a request had several rows, or `Label`s.
+        One that cannot be used raises nothing: its outcome says so. A label that is sent again by a
+        retry is a duplicate, and counts once.
+        """
+        return await self._run(feedback.send_call(model, labels), timeout)
 
     async def live(self, *, timeout: float | None = None) -> bool:
         """The server's process answers."""

@@ -6,8 +6,10 @@ from types import TracebackType
 from typing import Any, Literal, Self, overload
 
 from fastserve.client import call as calls
+from fastserve.client import feedback
 from fastserve.client.channel import TLS, Metadata
 from fastserve.client.connection import Connection
+from fastserve.client.feedback import FeedbackResult, FeedbackSummary, Labels
 from fastserve.client.metadata import IndexEntry, ModelMetadata, ServerMetadata
 from fastserve.client.request import InferRequest, Parameter
 from fastserve.client.result import InferResult
@@ -131,6 +133,29 @@ class Client:
                 yield reply
         if feed.error is not None:
             raise feed.error
+
+    def feedback(
+        self, model: str, labels: Labels, *, timeout: float | None = None
+    ) -> FeedbackResult:
+        """Tells a fastserve what was true of earlier requests, by their id; what became of each.
+
+        `labels`: `{"order-17": 1}`, with a list where a request had several rows, or `Label`s.
+        One that cannot be used raises nothing: its outcome says so. A label that is sent again by a
+        retry is a duplicate, and counts once.
+        """
+        return self._connection.run(feedback.send_call(model, labels), timeout)
+
+    def feedback_many(
+        self, model: str, labels: Labels, *, timeout: float | None = None
+    ) -> FeedbackSummary:
+        """The same for any number of labels, over one stream; a summary at its end.
+
+        `labels` is drawn from in another thread, as fast as the server takes them.
+        """
+        messages = feedback.messages(model, labels)
+        return self._connection.upload(
+            feedback.SEND_MANY_PATH, messages, feedback.parse_summary, timeout
+        )
 
     def live(self, *, timeout: float | None = None) -> bool:
         """The server's process answers."""

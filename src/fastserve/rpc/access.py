@@ -48,6 +48,9 @@ LEAST_ROLE: Final[Mapping[str, Role]] = {
     "/grpc.health.v1.Health/Watch": Role.INFER,
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": Role.INFER,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.INFER,
+    # Who asked for a prediction is who learns what was true.
+    "/fastserve.v1.Feedback/Send": Role.INFER,
+    "/fastserve.v1.Feedback/SendMany": Role.INFER,
     "/fastserve.v1.Control/ListModels": Role.OPERATOR,
     "/fastserve.v1.Control/DescribeModel": Role.OPERATOR,
     "/fastserve.v1.Control/CheckModel": Role.OPERATOR,
