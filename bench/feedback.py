@@ -86,7 +86,10 @@ async def serve(options: argparse.Namespace, tell: Connection) -> None:
     catalog.add(MODEL)
     before = resident_mib()
     labels = FeedbackHosting(
-        FeedbackSettings(max_bytes=options.max_bytes), catalog, AlarmBook(print)
+        FeedbackSettings(max_bytes=options.max_bytes),
+        catalog,
+        AlarmBook(print),
+        lambda _model, _label: None,
     )
     seconds = fill(labels.store, options.labels)
     stored = resident_mib()

@@ -4,16 +4,19 @@ A server whose models capture nothing loads no pyarrow and makes no folder. Part
 root. Thread: the event loop's.
 """
 
-from collections.abc import Iterable
+import time
+from collections.abc import Hashable, Iterable
 from typing import TYPE_CHECKING
 
 from fastserve._core import core
 from fastserve.config import Settings
+from fastserve.drift.feedback_label import Label
 from fastserve.errors import FastserveError
+from fastserve.metric_source import MetricFamily
 from fastserve.models.catalog import Catalog
+from fastserve.models.loader import LoadedVersion
 from fastserve.models.record import VersionRecord
 from fastserve.models.state import State
-from fastserve.observe.family import Family
 from fastserve.observe.logs import get_logger
 
 if TYPE_CHECKING:
@@ -39,9 +42,23 @@ class Capturing:
         """None as long as nothing is captured."""
         return self._capture
 
-    def families(self) -> Iterable[Family]:
-        """For the metrics page."""
+    @property
+    def stamp(self) -> Hashable:
+        """With `families`: a fastserve.metric_source.MetricSource."""
+        return None if self._capture is None else self._capture.stats()
+
+    def families(self) -> Iterable[MetricFamily]:
         return () if self._capture is None else self._capture.families()
+
+    def share(self, loaded: LoadedVersion) -> float:
+        """Of the version's requests that the queue is to get. Thread: any."""
+        return 0.0 if self._is_refused else loaded.config.capture.share
+
+    def keep_label(self, model: str, label: Label) -> None:
+        """Kept beside the captured requests, for the export that joins them."""
+        if self._capture is not None:
+            seconds = label.time_ns / 1e9 if label.time_ns else time.time()
+            self._capture.labels.put(model, label.id, list(label.values), seconds)
 
     def close(self) -> None:
         """Finishes all files. Waits for the disk."""

@@ -29,6 +29,10 @@ Rows = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
 Threads = Annotated[int, msgspec.Meta(ge=0, le=1024)]
 Bytes = Annotated[int, msgspec.Meta(ge=1)]
 Transport = Literal["native", "grpcio"]
+WindowSeconds = Annotated[int, msgspec.Meta(ge=1, le=86_400)]
+WindowCount = Annotated[int, msgspec.Meta(ge=1, le=100)]
+Significance = Annotated[float, msgspec.Meta(gt=0, le=0.5)]
+Threshold = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
 
 
 class _Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -232,6 +236,40 @@ class FeedbackSettings(_Group, frozen=True):
     max_segments: Annotated[int, msgspec.Meta(ge=1, le=64)] = 16
 
 
+class DriftSettings(_Group, frozen=True):
+    """Whether what is served is still like the reference profile; model.toml may differ.
+
+    A feature's alarm is raised when its difference is certain (`significance`) and one of its
+    scores reaches the threshold that raises, and cleared when all of them are below those that
+    clear; fastserve.drift.judgement says why both are asked for, and how the numbers were chosen.
+    """
+
+    enabled: bool = True
+    # How often what was seen is taken: the shortest window.
+    base_seconds: Annotated[int, msgspec.Meta(ge=1, le=3600)] = 60
+    # The windows that are judged; a multiple of `base_seconds`.
+    window_seconds: WindowSeconds = 300
+    # A window with fewer is not judged.
+    minimum_rows: Annotated[int, msgspec.Meta(ge=1)] = 500
+    # The chance of any false finding among all features of a window, before effect sizes count.
+    significance: Significance = 0.001
+    psi_raise: Threshold = 0.2
+    psi_clear: Threshold = 0.1
+    ks_raise: Threshold = 0.07
+    ks_clear: Threshold = 0.05
+    wasserstein_raise: Threshold = 0.2
+    wasserstein_clear: Threshold = 0.15
+    cramers_v_raise: Threshold = 0.1
+    cramers_v_clear: Threshold = 0.07
+    missing_raise: Threshold = 0.05
+    missing_clear: Threshold = 0.025
+    # So many judged windows in a row raise, and clear.
+    raise_windows: WindowCount = 1
+    clear_windows: WindowCount = 2
+    # Of a version, those with the highest scores; the metrics page shows no more.
+    metric_features: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
+
+
 class Settings(_Group, frozen=True):
     """All that `fastserve serve` can be told."""
 
@@ -247,6 +285,7 @@ class Settings(_Group, frozen=True):
     capture: CaptureSettings = CaptureSettings()
     webhooks: WebhookSettings = WebhookSettings()
     feedback: FeedbackSettings = FeedbackSettings()
+    drift: DriftSettings = DriftSettings()
     # How long calls in flight may go on after SIGTERM.
     drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
 
@@ -315,6 +354,7 @@ def check_settings(settings: Settings) -> None:
     _check_own_folder(settings.repository, "capture.folder", settings.capture_folder)
     _check_lifecycle(settings.lifecycle)
     _check_tls(settings.security)
+    check_drift(settings.drift)
     if not settings.listen.grpc:
         raise InvalidConfig("no gRPC address: give at least one HOST:PORT")
     if not settings.security.allow_insecure:
@@ -349,6 +389,22 @@ def _check_lifecycle(lifecycle: LifecycleSettings) -> None:
             "lifecycle.load_models goes with lifecycle.explicit alone: every other server loads "
             "all models"
         )
+
+
+def check_drift(drift: DriftSettings) -> None:
+    """Errors: InvalidConfig for windows that do not fit together, or thresholds the wrong way."""
+    if drift.window_seconds % drift.base_seconds:
+        raise InvalidConfig(
+            f"drift.window_seconds is {drift.window_seconds}, expected a multiple of "
+            f"drift.base_seconds, which is {drift.base_seconds}"
+        )
+    for name in ("psi", "ks", "wasserstein", "cramers_v", "missing"):
+        raising, clearing = getattr(drift, f"{name}_raise"), getattr(drift, f"{name}_clear")
+        if clearing > raising:
+            raise InvalidConfig(
+                f"drift.{name}_clear is {clearing:g}, expected at most drift.{name}_raise, "
+                f"which is {raising:g}"
+            )
 
 
 def _check_tls(security: SecuritySettings) -> None:

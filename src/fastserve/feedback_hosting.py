@@ -5,12 +5,14 @@ No rule of the product lives here. Part of the composition root.
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Final
 
 from fastserve._core import core
 from fastserve.config import FeedbackSettings
 from fastserve.drift.feedback import Feedback
 from fastserve.drift.feedback_figures import FeedbackFigures
+from fastserve.drift.feedback_label import Label
 from fastserve.drift.quality_alarms import AlarmSink
 from fastserve.model_config import FeedbackConfig
 from fastserve.models.catalog import Catalog
@@ -28,7 +30,14 @@ class FeedbackHosting:
     `store` is what the engine's observer puts predictions into.
     """
 
-    def __init__(self, settings: FeedbackSettings, catalog: Catalog, alarms: AlarmSink) -> None:
+    def __init__(
+        self,
+        settings: FeedbackSettings,
+        catalog: Catalog,
+        alarms: AlarmSink,
+        keep_label: Callable[[str, Label], None],
+    ) -> None:
+        """`keep_label` is told of each sound label and its model."""
         self._catalog = catalog
         self.store = core.PredictionStore(
             max_bytes=settings.max_bytes,
@@ -38,7 +47,9 @@ class FeedbackHosting:
             max_wait_ns=int(settings.max_wait_seconds * 1e9),
             key=os.urandom(_KEY_BYTES),
         )
-        self.feedback = Feedback(self.store, settings, self._config_of, alarms)
+        self.feedback = Feedback(
+            self.store, settings, self._config_of, alarms, keep_label=keep_label
+        )
         self.figures = FeedbackFigures(self.feedback)
         self._ticking: asyncio.Task[None] | None = None
 

@@ -35,6 +35,7 @@ from fastserve.observe.audit import AuditEvent
 from fastserve.observe.logs import get_logger
 from fastserve.rpc.operations import summarize
 from fastserve.state_folder import StateFolder
+from fastserve.watching import Watching
 
 _ACTOR: Final = "server"
 # At once; more wait for their turn.
@@ -69,6 +70,8 @@ class Hosting:
         self.repository = Repository(settings.repository)
         self.pool = LoadPool(settings.lifecycle.load_threads or threads)
         self.upload_pool = LoadPool(_UPLOADS)
+        self._recording: set[asyncio.Task[None]] = set()
+        self.watching = Watching(settings, self.catalog, state, self._record)
         loader = Loader(
             engine,
             library,
@@ -80,6 +83,7 @@ class Hosting:
                 memory_bytes=settings.lifecycle.check_memory_bytes,
             ),
             checked=checked,
+            prepare=self.watching.prepare,
         )
         self.choices = choices = OperatorChoices(state.path, _log_problem)
         self.drain = Drain(self.catalog, engine)
@@ -113,7 +117,6 @@ class Hosting:
             self,
             settle_seconds=settings.lifecycle.settle_seconds,
         )
-        self._recording: set[asyncio.Task[None]] = set()
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -124,6 +127,7 @@ class Hosting:
     async def start(self) -> None:
         """Loads what is to be there at the start, then follows the repository if it should."""
         asyncio.get_running_loop().add_reader(self._engine.wanted_fd, self._take_wanted)
+        self.watching.start()
         scan = await self.pool.run(self.repository.scan)
         for place, problem in scan.problems:
             _log.warning("not served", place=place, reason=problem)
@@ -168,6 +172,8 @@ class Hosting:
             self._checker.close()
         for pool in (self.pool, self.upload_pool):
             await asyncio.to_thread(pool.close)
+        await self.watching.stop()
+        await asyncio.gather(*self._recording, return_exceptions=True)
         await self._save_checked()
 
     # What the follower tells (models.follower.FollowListener).

@@ -14,7 +14,16 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from fastserve.config import Rows, convert, decode_toml, read_regular_file
+from fastserve.config import (
+    Rows,
+    Significance,
+    Threshold,
+    WindowCount,
+    WindowSeconds,
+    convert,
+    decode_toml,
+    read_regular_file,
+)
 from fastserve.errors import InvalidConfig, quoted
 
 MODEL_FILE: Final = "model.onnx"
@@ -86,6 +95,9 @@ QUALITY_MEASURES: Final[Mapping[str, bool]] = {
     "true_positive_rate_gap": False,
     "false_positive_rate_gap": False,
 }
+# Characters of a name for people.
+MAX_LABEL: Final = 256
+_MAX_CATEGORIES: Final = 10_000
 _MAX_FILE_NAME: Final = 255
 _MAX_LINEAGE: Final = 64
 _MAX_LINEAGE_CHARACTERS: Final = 4096
@@ -366,6 +378,68 @@ class FeedbackConfig(_Group, frozen=True):
             _check_bound(measure, bound, has_segment=bool(self.segment))
 
 
+class FeatureConfig(_Group, frozen=True):
+    """`[features.NAME]`: what one feature of an input or output is, and what it may be."""
+
+    # Of its values, for people: "mm", "EUR", "1/s".
+    unit: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    # A name that people know better than `x[3]`.
+    label: Annotated[str, msgspec.Meta(max_length=MAX_LABEL)] = ""
+    min: float | None = None
+    max: float | None = None
+    categories: Annotated[tuple[str | int, ...], msgspec.Meta(max_length=_MAX_CATEGORIES)] = ()
+    # Share of the rows that may lack it: NaN, or an empty text.
+    missing: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+
+    def __post_init__(self) -> None:
+        for name, bound in (("min", self.min), ("max", self.max)):
+            if bound is not None and not math.isfinite(bound):
+                raise InvalidConfig(f"{name}: expected a finite number; leave it out for none")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise InvalidConfig(f"min: {self.min:g} lies above max, {self.max:g}")
+        if self.categories and (self.min is not None or self.max is not None):
+            raise InvalidConfig("categories: excludes min and max: keep one")
+        counts = Counter(str(value) for value in self.categories)
+        twice = [text for text, count in counts.items() if count > 1]
+        if twice:
+            raise InvalidConfig(f"categories: has {quoted(twice[0])} twice")
+
+    @property
+    def has_rules(self) -> bool:
+        bounds = (self.min, self.max, self.missing)
+        return bool(self.categories) or any(bound is not None for bound in bounds)
+
+
+class DriftConfig(_Group, frozen=True):
+    """`[drift]`: how this model's rows are watched. What is not named is as the server has it."""
+
+    enabled: bool | None = None
+    # The first so many live rows become the profile of a version that has none; 0: never.
+    freeze_rows: Annotated[int, msgspec.Meta(ge=0)] = 0
+    window_seconds: WindowSeconds | None = None
+    minimum_rows: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    significance: Significance | None = None
+    psi_raise: Threshold | None = None
+    psi_clear: Threshold | None = None
+    ks_raise: Threshold | None = None
+    ks_clear: Threshold | None = None
+    wasserstein_raise: Threshold | None = None
+    wasserstein_clear: Threshold | None = None
+    cramers_v_raise: Threshold | None = None
+    cramers_v_clear: Threshold | None = None
+    missing_raise: Threshold | None = None
+    missing_clear: Threshold | None = None
+    raise_windows: WindowCount | None = None
+    clear_windows: WindowCount | None = None
+
+
+class ContractConfig(_Group, frozen=True):
+    """`[contract]`: what happens to a request that breaks a rule of `[features.NAME]`."""
+
+    # Refused; else it is answered, and counted.
+    enforce: bool = False
+
+
 class ModelConfig(_Group, frozen=True):
     """All that one model can be told."""
 
@@ -379,6 +453,9 @@ class ModelConfig(_Group, frozen=True):
     capture: CaptureConfig = CaptureConfig()
     tensors: dict[str, TensorConfig] = {}
     feedback: FeedbackConfig = FeedbackConfig()
+    drift: DriftConfig = DriftConfig()
+    features: dict[str, FeatureConfig] = {}
+    contract: ContractConfig = ContractConfig()
     # Names that clients may use for a version.
     labels: dict[str, Version] = {}
     # Where the model comes from: a training run, a commit. Shown as it is.

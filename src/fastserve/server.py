@@ -19,11 +19,8 @@ import uvloop
 
 from fastserve import __version__
 from fastserve._core import core
-from fastserve.capturing import Capturing
 from fastserve.config import Address, check_settings
-from fastserve.drift.alarm import Alarm, AlarmBook
 from fastserve.errors import FastserveError, InvalidConfig
-from fastserve.feedback_hosting import FeedbackHosting
 from fastserve.figures import Figures
 from fastserve.hosting import Hosting
 from fastserve.models.checked_cache import CHECKED_FILE, CheckedCache
@@ -122,17 +119,9 @@ class Server:
             state=self._state,
             threads=self._threads.cpus,
         )
-        self._capturing = Capturing(settings, self._hosting.catalog)
         self._readiness = Readiness(self._hosting.catalog)
         self._figures = Figures(self._engine, self._hosting, self._readiness, self._state)
-        self.alarms = AlarmBook(lambda text: _log.warning("alarms", problem=text))
-        self.alarms.listen(_log_alarm)
-        self._feedback_hosting: FeedbackHosting | None = None
-        if settings.feedback.enabled:
-            self._feedback_hosting = FeedbackHosting(
-                settings.feedback, self._hosting.catalog, self.alarms
-            )
-            self._figures.sources["feedback"] = self._feedback_hosting.figures
+        self._figures.sources.update(self._hosting.watching.sources())
         self._transport: Transport | None = None
         self._token_reload: TokenReload | None = None
         self._side_port: SidePort | None = None
@@ -141,8 +130,6 @@ class Server:
     async def serve(self) -> int:
         """Until a signal; the exit code."""
         stop = _signals()
-        if self._feedback_hosting is not None:
-            self._feedback_hosting.start()
         loading = asyncio.create_task(self._hosting.start(), name="load")
         # Begins to read the disk before what follows takes the interpreter.
         await asyncio.sleep(0)
@@ -191,8 +178,10 @@ class Server:
         from fastserve.rpc.repository import RepositoryServicer  # noqa: PLC0415
         from fastserve.rpc.settings import SettingsServicer  # noqa: PLC0415
         from fastserve.rpc.upload import Upload  # noqa: PLC0415
+        from fastserve.rpc.watch import WatchServicer  # noqa: PLC0415
 
         hosting = self._hosting
+        watching = hosting.watching
         operations = Operations(
             hosting.catalog, hosting.lifecycle, hosting.drain, hosting.choices, self._state
         )
@@ -208,10 +197,11 @@ class Server:
         yield from ControlServicer(hosting.catalog, operations, hosting.inspector, upload).methods()
         if self._state.audit is not None:
             yield from AuditServicer(self._state.audit, self._readiness).methods()
-        yield from CaptureServicer(lambda: self._capturing.capture).methods()
+        yield from CaptureServicer(lambda: watching.capturing.capture).methods()
         yield from SettingsServicer(self._entries).methods()
-        feedback = None if self._feedback_hosting is None else self._feedback_hosting.feedback
+        feedback = None if watching.feedback is None else watching.feedback.feedback
         yield from FeedbackServicer(feedback, hosting.catalog).methods()
+        yield from WatchServicer(watching.monitor, operations).methods()
 
     def _start_side_port(self, bound: socket.socket | None) -> Address | None:
         """Answers the connections that `bound` got since it was bound, and those to come."""
@@ -275,10 +265,7 @@ class Server:
             await self._token_reload.stop()
         if self._transport is not None:
             await self._transport.stop()
-        if self._feedback_hosting is not None:
-            await self._feedback_hosting.stop()
         await self._hosting.stop()
-        await asyncio.to_thread(self._capturing.close)
         self._state.close()
         self._engine.close()
 
@@ -290,20 +277,6 @@ def _signals() -> "asyncio.Queue[str]":
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, names.put_nowait, signal.Signals(number).name)
     return names
-
-
-def _log_alarm(alarm: Alarm) -> None:
-    write = _log.warning if alarm.is_raised else _log.info
-    write(
-        "alarm raised" if alarm.is_raised else "alarm cleared",
-        kind=alarm.kind,
-        model=alarm.model,
-        version=alarm.version,
-        subject=alarm.subject,
-        score=alarm.score,
-        threshold=alarm.threshold,
-        **alarm.evidence,
-    )
 
 
 def _bind(address: Address | None) -> socket.socket | None:

@@ -8,6 +8,7 @@ import pytest
 
 from fastserve.model_config import (
     SESSION_ENTRIES,
+    FeatureConfig,
     ModelConfig,
     QueuePolicy,
     TensorConfig,
@@ -31,9 +32,12 @@ def keys():
             yield field.name
     yield from (field.name for field in msgspec.structs.fields(QueuePolicy))
     yield from (f"tensors.NAME.{field.name}" for field in msgspec.structs.fields(TensorConfig))
+    yield from (f"features.NAME.{field.name}" for field in msgspec.structs.fields(FeatureConfig))
 
 
-@pytest.mark.parametrize("key", sorted({*keys()} - {"tensors.NAME", "queue.levels"}))
+@pytest.mark.parametrize(
+    "key", sorted({*keys()} - {"tensors.NAME", "features.NAME", "queue.levels"})
+)
 def test_page_of_model_toml_names_the_key(key):
     assert f"`{key}`" in MODEL
 

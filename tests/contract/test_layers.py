@@ -32,12 +32,13 @@ PYTHON_RANKS = {
     "capturing": 5,
     "state_folder": 5,
     "feedback_hosting": 5,
+    "watching": 6,
     "token_reload": 6,
-    "hosting": 6,
-    "figures": 7,
-    "server": 8,
-    "cli": 9,
-    "__main__": 10,
+    "hosting": 7,
+    "figures": 8,
+    "server": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 # The client is installed for itself: nothing of the server comes with it.
 CLIENT_MAY_IMPORT = {"client", "errors", "_proto"}

@@ -5,6 +5,7 @@ import pytest
 
 from fastserve._proto import (
     fastserve_control_pb2,
+    fastserve_watch_pb2,
     health_pb2,
     open_inference_grpc_pb2,
     reflection_pb2,
@@ -20,6 +21,7 @@ METHODS = [
     for module in (
         open_inference_grpc_pb2,
         fastserve_control_pb2,
+        fastserve_watch_pb2,
         health_pb2,
         reflection_pb2,
         reflection_v1alpha_pb2,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from fastserve.client import CaptureClient, Client, ControlClient
+    from fastserve.client import CaptureClient, Client, ControlClient, WatchClient
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:8001"
 _CALL_SECONDS: Final = 30.0
@@ -71,6 +71,16 @@ class Endpoint(NamedTuple):
         from fastserve.client import CaptureClient  # noqa: PLC0415 - grpc loads slowly
 
         return CaptureClient(
+            self.endpoint,
+            **self._connection(),
+            metadata=(("fastserve-actor", claimed_actor()),),
+        )
+
+    def connect_watch(self) -> "WatchClient":
+        """A client of drift and alarms, that says who asks. Errors: InvalidConfig."""
+        from fastserve.client import WatchClient  # noqa: PLC0415 - grpc loads slowly
+
+        return WatchClient(
             self.endpoint,
             **self._connection(),
             metadata=(("fastserve-actor", claimed_actor()),),

@@ -13,6 +13,7 @@ _COMMANDS: Final = {
     "infer": "Send one inference and print the answer.",
     "model": "Ask a server about its models, and change them.",
     "feedback": "Send what turned out to be true of earlier answers.",
+    "drift": "Make reference profiles, and show how far live rows are from them.",
     "audit": "Show or verify the record of every change.",
     "capture": "Export captured requests, or show what there is.",
     "config": "Show the settings of a server and where they came from.",

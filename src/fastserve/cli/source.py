@@ -55,7 +55,7 @@ def _read_data(path: Path, metadata: ModelMetadata) -> dict[str, Any]:
     if kind == ".csv":
         return _from_csv(path, metadata)
     if kind == ".npz":
-        return _load_npz(path)
+        return load_npz(path)
     if kind == ".npy":
         return {_only_input(path, metadata).name: _load_npy(path)}
     raise InvalidTensor(f"{path}: expected a file that ends in .json, .csv, .npz or .npy")
@@ -77,7 +77,7 @@ def _read_value(name: str, value: str) -> Any:
     if kind == ".json":
         return _load_json(path)
     if kind == ".csv":
-        header, rows = _load_csv(path)
+        header, rows = load_csv(path)
         return _columns(rows, list(range(len(header))))
     raise InvalidTensor(f"input {name!r}: {path}: expected a .npy, .json or .csv file")
 
@@ -114,7 +114,7 @@ def _protocol_tensor(path: Path, tensor: Any) -> tuple[str, Any]:
 
 def _from_csv(path: Path, metadata: ModelMetadata) -> dict[str, Any]:
     """Columns by input name where the header names inputs, else the features of the only input."""
-    header, rows = _load_csv(path)
+    header, rows = load_csv(path)
     names = {tensor.name for tensor in metadata.inputs}
     owners = [_owner(column, names) for column in header]
     if all(owners):
@@ -153,7 +153,7 @@ def _columns(rows: list[list[str]], places: list[int]) -> Array:
     return cells
 
 
-def _load_csv(path: Path) -> tuple[list[str], list[list[str]]]:
+def load_csv(path: Path) -> tuple[list[str], list[list[str]]]:
     """The header and the rows; every row as long as the header."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -188,7 +188,7 @@ def _load_npy(path: Path) -> Array:
     return array
 
 
-def _load_npz(path: Path) -> dict[str, Any]:
+def load_npz(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)

@@ -19,6 +19,7 @@ from fastserve.client.metadata import (
 from fastserve.client.request import InferRequest
 from fastserve.client.result import InferResult
 from fastserve.client.retry import RetryPolicy
+from fastserve.client.watch import WatchClient
 
 __all__ = [
     "TLS",
@@ -45,4 +46,5 @@ __all__ = [
     "ServerUnreachable",
     "Setting",
     "TensorMetadata",
+    "WatchClient",
 ]

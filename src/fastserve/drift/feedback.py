@@ -56,13 +56,16 @@ class Feedback:
         settings: FeedbackSettings,
         config_of: Callable[[str], FeedbackConfig],
         alarms: AlarmSink,
+        *,
+        keep_label: Callable[[str, Label], None] = lambda _model, _label: None,
         clock: Clock = time,
     ) -> None:
-        """`config_of`: of a model, as it is now."""
+        """`config_of`: of a model, as it is now. `keep_label`: told of each sound label, once."""
         self._store = store
         self._settings = settings
         self._config_of = config_of
         self._alarms = alarms
+        self._keep_label = keep_label
         self._clock = clock
         self._models: dict[str, ModelFeedback] = {}
         self._waiting: dict[int, tuple[str, Label]] = {}
@@ -84,6 +87,9 @@ class Feedback:
         self.tick()
         results = self._take(model, labels, may_wait=True)
         self.counts.update((model, result.outcome) for result in results)
+        for label, result in zip(labels, results, strict=True):
+            if result.outcome not in ("invalid", "duplicate"):
+                self._keep_label(model, label)
         return results
 
     def tick(self) -> None:

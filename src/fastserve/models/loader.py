@@ -23,7 +23,7 @@ from fastserve.models.example import read_example, wire_inputs
 from fastserve.models.golden import check_golden
 from fastserve.models.inspection import BatchingDecision, decide_batching
 from fastserve.models.model_settings import ModelSettings
-from fastserve.models.pinned import PinnedVersion, pin_version
+from fastserve.models.pinned import PROFILE_FILE, PinnedVersion, pin_version
 from fastserve.models.state import State
 from fastserve.models.warmup import (
     MAX_AUTOMATIC_ROWS,
@@ -68,6 +68,8 @@ class LoadedVersion(msgspec.Struct, frozen=True):
     model_sha256: str
     settings_sha256: str
     declared_lineage: dict[str, str]
+    # Of reference.profile in the version's folder, as it was read with the rest.
+    profile: bytes | None
     batching: BatchingDecision
     rows: RowsChoice
     costs: tuple[Cost, ...]
@@ -145,10 +147,13 @@ class Loader:
         checker: VersionChecker | None,
         check_limits: CheckLimits,
         checked: CheckedCache,
+        prepare: Callable[[LoadedVersion], None] = lambda _loaded: None,
     ) -> None:
         """`check_limits` hold where a model's own configuration says nothing.
 
-        A version whose check is in `checked` is not tried again.
+        A version whose check is in `checked` is not tried again. `prepare` has the last word on a
+        version that could answer, before it does: it may refuse it, and tell the engine what to
+        keep of its traffic.
         """
         self._engine = engine
         self._library = library
@@ -157,6 +162,7 @@ class Loader:
         self._checker = checker
         self._check_limits = check_limits
         self._checked = checked
+        self._prepare = prepare
 
     def load(
         self,
@@ -240,7 +246,7 @@ class Loader:
         notes += declared_notes
         notes += self._run_configured(job, version)
         notes += _run_examples(pinned, version, config)
-        return LoadedVersion(
+        loaded = LoadedVersion(
             model=job.model,
             number=job.number,
             config=config,
@@ -255,6 +261,7 @@ class Loader:
                 **config.lineage,
                 **(pinned.manifest.lineage if pinned.manifest is not None else {}),
             },
+            profile=pinned.files.get(PROFILE_FILE),
             batching=batching,
             rows=rows,
             costs=tuple(costs),
@@ -264,6 +271,8 @@ class Loader:
             load_seconds=time.monotonic() - started,
             version=version,
         )
+        self._prepare(loaded)
+        return loaded
 
     def _warm(
         self, job: LoadJob, session: core.Session, batching: BatchingDecision

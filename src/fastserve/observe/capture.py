@@ -15,18 +15,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import msgspec
 
 from fastserve import __version__
 from fastserve._core import core
 from fastserve.config import CaptureSettings
+from fastserve.metric_source import MetricFamily, MetricType, Sample
 from fastserve.observe.audit_record import read_key
 from fastserve.observe.capture_folder import CaptureFolder
 from fastserve.observe.capture_labels import LabelSink
 from fastserve.observe.capture_store import CaptureStore, CaptureVersion
-from fastserve.observe.family import Family
 from fastserve.observe.logs import get_logger
 
 __all__ = ["Capture", "CaptureSource", "CaptureStats", "CaptureVersion"]
@@ -194,24 +194,27 @@ class Capture:
             labels_failed=labels.failed,
         )
 
-    def families(self) -> Iterator[Family]:
+    def families(self) -> Iterator[MetricFamily]:
         """For the metrics page."""
         now = self.stats()
         fields: dict[str, Any] = msgspec.structs.asdict(now)
 
-        def outcomes(prefix: str, *names: str) -> list[tuple[tuple[str, ...], float]]:
-            return [((name,), fields[prefix + name]) for name in names]
+        def outcomes(prefix: str, *names: str) -> list[Sample]:
+            return [({"outcome": name}, fields[prefix + name]) for name in names]
 
-        yield Family(
-            "fastserve_capture_requests_total", "counter", "Sampled requests, by outcome",
-            ("outcome",), outcomes("", "offered", "captured", "dropped", "failed"),
-        )  # fmt: skip
-        yield Family(
-            "fastserve_capture_labels_total", "counter", "Labels, by outcome",
-            ("outcome",),
+        yield MetricFamily(
+            "fastserve_capture_requests_total",
+            "Sampled requests, by outcome",
+            "counter",
+            outcomes("", "offered", "captured", "dropped", "failed"),
+        )
+        yield MetricFamily(
+            "fastserve_capture_labels_total",
+            "Labels, by outcome",
+            "counter",
             outcomes("labels_", "offered", "stored", "unsampled", "dropped", "failed"),
-        )  # fmt: skip
-        totals: tuple[tuple[str, Literal["counter", "gauge"], str, float], ...] = (
+        )
+        totals: tuple[tuple[str, MetricType, str, float], ...] = (
             ("bytes_total", "counter", "Captured, in finished files", now.bytes),
             ("rows_total", "counter", "Captured, in finished files", now.rows),
             ("files_total", "counter", "Finished files", now.files),
@@ -223,7 +226,7 @@ class Capture:
             ("disk_bytes", "gauge", "Of all files that are there", now.disk_bytes),
         )  # fmt: skip
         for name, kind, text, value in totals:
-            yield Family(f"fastserve_capture_{name}", kind, text, (), [((), value)])
+            yield MetricFamily(f"fastserve_capture_{name}", text, kind, [({}, value)])
 
     def _is_captured(self, model: str, request_id: str) -> bool:
         with self._changing:

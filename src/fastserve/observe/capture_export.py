@@ -117,7 +117,7 @@ class Export:
         return table
 
     def _with_labels(self, table: pa.Table, labels: LabelIndex) -> pa.Table:
-        found, times = labels.find(table["_id"].to_pylist())
+        found, times = labels.find(table["_id"].to_pylist(), table["_row"].to_pylist())
         table = table.append_column(LABEL, found).append_column(LABEL_TIME, times)
         self.summary.labelled_rows += len(times) - times.null_count
         return table.filter(table[LABEL_TIME].is_valid()) if self._query.only_labelled else table

@@ -14,6 +14,7 @@ from fastserve.observe.capture_labels import StoredLabel
 
 # Parameters of one SELECT; SQLite's own bound was 999 for long.
 _IDS_AT_ONCE: Final = 500
+_EVERY_ROW: Final = -1
 _TYPES: Final[dict[str, pa.DataType]] = {
     "bool": pa.bool_(),
     "int": pa.int64(),
@@ -25,8 +26,9 @@ _TYPES: Final[dict[str, pa.DataType]] = {
 class LabelIndex:
     """Of the labels of one id the one with the latest time counts. Lines that are none are passed.
 
-    `type` is that of the labels' column: bool, int64, double or string, and string with JSON where
-    labels are of several kinds, or lists.
+    A label that is a list has one value for each row of its request; another one is that of every
+    row. `type` is that of the labels' column: bool, int64, double or string, and string with JSON
+    where values are of several kinds.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -34,11 +36,12 @@ class LabelIndex:
         # another may use it, never two at once.
         self._database = sqlite3.connect("", check_same_thread=False)
         self._database.execute(
-            "CREATE TABLE labels (id TEXT PRIMARY KEY, label TEXT, kind TEXT, time REAL)"
+            "CREATE TABLE labels (id TEXT, row INTEGER, label TEXT, kind TEXT, time REAL, "
+            "PRIMARY KEY (id, row))"
         )
         for path in files:
             self._database.executemany(
-                "INSERT INTO labels VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "INSERT INTO labels VALUES (?, ?, ?, ?, ?) ON CONFLICT (id, row) DO UPDATE SET "
                 "label = excluded.label, kind = excluded.kind, time = excluded.time "
                 "WHERE excluded.time >= time",
                 _rows(path),
@@ -60,23 +63,27 @@ class LabelIndex:
     ) -> None:
         self._database.close()
 
-    def find(self, ids: Sequence[str | None]) -> tuple[pa.Array, pa.Array]:
-        """Label and time of each id; null where there is none."""
+    def find(self, ids: Sequence[str | None], rows: Sequence[int]) -> tuple[pa.Array, pa.Array]:
+        """Label and time of each row of the request with that id; null where there is none."""
         wanted = sorted({one for one in ids if one})
-        found: dict[str, tuple[Any, int]] = {}
+        found: dict[tuple[str | None, int], tuple[Any, int]] = {}
         for begin in range(0, len(wanted), _IDS_AT_ONCE):
             some = wanted[begin : begin + _IDS_AT_ONCE]
             marks = ",".join("?" * len(some))
-            query = f"SELECT id, label, time FROM labels WHERE id IN ({marks})"  # noqa: S608
-            for name, text, time in self._database.execute(query, some):
+            query = f"SELECT id, row, label, time FROM labels WHERE id IN ({marks})"  # noqa: S608
+            for name, row, text, time in self._database.execute(query, some):
                 value = text if self._is_json else msgspec.json.decode(text)
-                found[name] = (value, round(time * 1e6))
-        labels = [found[one][0] if one in found else None for one in ids]
-        times = [found[one][1] if one in found else None for one in ids]
+                found[name, row] = (value, round(time * 1e6))
+        nothing = (None, None)
+        each = [
+            found.get((one, row)) or found.get((one, _EVERY_ROW)) or nothing
+            for one, row in zip(ids, rows, strict=True)
+        ]
+        labels, times = [label for label, _ in each], [time for _, time in each]
         return pa.array(labels, self.type), pa.array(times, TIME_TYPE)
 
 
-def _rows(path: Path) -> Iterator[tuple[str, str, str, float]]:
+def _rows(path: Path) -> Iterator[tuple[str, int, str, str, float]]:
     """Errors of the disk are those of a file without labels: it was removed meanwhile."""
     try:
         with path.open("rb") as lines:
@@ -86,7 +93,10 @@ def _rows(path: Path) -> Iterator[tuple[str, str, str, float]]:
                 except msgspec.DecodeError:
                     # The end of what a crash cut off.
                     continue
-                kind = type(one.label).__name__
-                yield one.id, msgspec.json.encode(one.label).decode(), kind, one.time
+                is_list = isinstance(one.label, list)
+                values = enumerate(one.label) if is_list else [(_EVERY_ROW, one.label)]
+                for row, value in values:
+                    text = msgspec.json.encode(value).decode()
+                    yield one.id, row, text, type(value).__name__, one.time
     except OSError:
         return

@@ -16,15 +16,15 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol, Self
 
 import msgspec
 
 from fastserve.config import WebhookSettings, WebhookTarget
 from fastserve.errors import InvalidConfig
+from fastserve.metric_source import MetricFamily
 from fastserve.observe.audit_record import read_key
-from fastserve.observe.family import Family
 from fastserve.observe.logs import get_logger
 from fastserve.observe.webhook_request import (
     Event,
@@ -126,19 +126,26 @@ class Webhooks:
         names = WebhookCounts.__struct_fields__
         return WebhookCounts(**{name: sum(one[name] for one in each) for name in names})
 
-    def families(self) -> Iterator[Family]:
-        """For the metrics page."""
+    @property
+    def stamp(self) -> Hashable:
+        """With `families`: a fastserve.metric_source.MetricSource."""
+        return self.counts
+
+    def families(self) -> Iterator[MetricFamily]:
         now = msgspec.structs.asdict(self.counts)
-        names = ("offered", "delivered", "failed", "dropped")
-        yield Family(
-            "fastserve_webhook_deliveries_total", "counter",
+        outcomes = ("offered", "delivered", "failed", "dropped")
+        yield MetricFamily(
+            "fastserve_webhook_deliveries_total",
             "Events to targets by what became of them",
-            ("outcome",), [((name,), now[name]) for name in names],
-        )  # fmt: skip
-        yield Family(
-            "fastserve_webhook_attempts_total", "counter", "Requests sent to targets",
-            (), [((), now["attempts"])],
-        )  # fmt: skip
+            "counter",
+            [({"outcome": name}, now[name]) for name in outcomes],
+        )
+        yield MetricFamily(
+            "fastserve_webhook_attempts_total",
+            "Requests sent to targets",
+            "counter",
+            [({}, now["attempts"])],
+        )
 
     def close(self, seconds: float = CLOSE_SECONDS) -> None:
         """Tries once more what waits, for at most `seconds` together; nothing is offered then."""

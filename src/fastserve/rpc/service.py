@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from fastserve.models.readiness import Readiness
-from fastserve.rpc import capture, feedback, health, inference, reflection, settings
+from fastserve.rpc import capture, feedback, health, inference, reflection, settings, watch
 from fastserve.rpc.method_table import Method, MethodTable
 from fastserve.rpc.raw import RawInference
 from fastserve.rpc.raw_inference import RawInferenceServicer
@@ -14,6 +14,7 @@ SERVICES = (
     settings.SERVICE,
     capture.SERVICE,
     feedback.SERVICE,
+    watch.SERVICE,
     health.SERVICE,
     *reflection.SERVICES,
 )

@@ -1,0 +1,111 @@
+"""What the metrics page shows of drift, contracts and alarms (fastserve.metric_source).
+
+Thread: the event loop's.
+"""
+
+import math
+from collections.abc import Hashable, Iterator
+
+from fastserve.drift.judgement import SHORT_NAMES, top
+from fastserve.drift.monitor import DriftMonitor
+from fastserve.drift.version_watch import Verdict, VersionWatch
+from fastserve.metric_source import MetricFamily, Sample
+
+
+class DriftFigures:
+    """A MetricSource over a monitor."""
+
+    def __init__(self, monitor: DriftMonitor) -> None:
+        self._monitor = monitor
+
+    @property
+    def stamp(self) -> Hashable:
+        # Rows are counted all the time, and are read at each scrape.
+        rows = [watch.version.version.watch_stats() for watch in self._monitor.watches]
+        return (
+            self._monitor.changes,
+            tuple((each.rows_sketched, each.rows_skipped, *each.violations) for each in rows),
+        )
+
+    def families(self) -> Iterator[MetricFamily]:
+        watches = self._monitor.watches
+        # Each taken once: a thread may be judging the next window.
+        verdicts = [(each, verdict) for each in watches if (verdict := each.verdict) is not None]
+        profiles = [(each, each.profile) for each in watches]
+        yield from _row_counters(watches)
+        yield _gauge(
+            "fastserve_drift_profile_rows",
+            "Rows of the reference profile; 0 when the version has none",
+            [(_labels(each), 0 if kept is None else kept.rows) for each, kept in profiles],
+        )
+        yield _gauge(
+            "fastserve_drift_window_rows",
+            "Rows of the last window that was judged",
+            [(_labels(each), verdict.window.rows) for each, verdict in verdicts],
+        )
+        yield _gauge(
+            "fastserve_drift_score",
+            "How far the last judged window is from the reference profile, by score",
+            [sample for each in verdicts for sample in _scores(*each)],
+        )
+        yield _gauge(
+            "fastserve_drift_alarm",
+            "1 while the feature's alarm stands",
+            [sample for each in verdicts for sample in _standing(*each)],
+        )
+        yield MetricFamily(
+            "fastserve_contract_violations_total",
+            "Rows that broke a rule of the data contract: inputs exactly, outputs at least",
+            "counter",
+            [
+                (_labels(each) | {"feature": each.features[feature].name, "rule": rule}, rows)
+                for each in watches
+                for (feature, rule), rows in each.violated_rows.items()
+            ],
+        )
+        yield MetricFamily(
+            "fastserve_alarms_total",
+            "Alarms raised",
+            "counter",
+            [
+                ({"model": model, "kind": kind}, count)
+                for (model, kind), count in self._monitor.alarms.raised.items()
+            ],
+        )
+
+
+def _row_counters(watches: list[VersionWatch]) -> Iterator[MetricFamily]:
+    stats = [(_labels(each), each.version.version.watch_stats()) for each in watches]
+    for name, text, field in (
+        ("fastserve_sketch_rows_total", "Rows that sketches have seen", "rows_sketched"),
+        (
+            "fastserve_sketch_skipped_rows_total",
+            "Rows that were served and not sketched, for want of time or memory",
+            "rows_skipped",
+        ),
+    ):
+        samples = [(labels, float(getattr(each, field))) for labels, each in stats]
+        yield MetricFamily(name, text, "counter", samples)
+
+
+def _scores(watch: VersionWatch, verdict: Verdict) -> Iterator[Sample]:
+    for finding in top(verdict.findings, watch.rules.metric_features):
+        labels = _labels(watch) | {"feature": watch.features[finding.feature].name}
+        for field, name in SHORT_NAMES.items():
+            score = getattr(finding.scores, field)
+            if not math.isnan(score):
+                yield labels | {"score": name}, score
+
+
+def _standing(watch: VersionWatch, verdict: Verdict) -> Iterator[Sample]:
+    for finding in top(verdict.findings, watch.rules.metric_features):
+        labels = _labels(watch) | {"feature": watch.features[finding.feature].name}
+        yield labels, float(verdict.is_raised[finding.feature])
+
+
+def _labels(watch: VersionWatch) -> dict[str, str]:
+    return {"model": watch.version.model, "version": str(watch.version.number)}
+
+
+def _gauge(name: str, text: str, samples: list[Sample]) -> MetricFamily:
+    return MetricFamily(name, text, "gauge", samples)
