@@ -12,11 +12,10 @@ import msgspec
 from fastserve.capturing import Capturing
 from fastserve.config import Settings
 from fastserve.drift.alarm import Alarm, AlarmBook
-from fastserve.drift.feedback_segments import segment_tensor
+from fastserve.drift.feedback_segments import segment_input
 from fastserve.drift.figures import DriftFigures
 from fastserve.drift.monitor import DriftMonitor
 from fastserve.drift.profile_store import ProfileStore
-from fastserve.errors import InvalidConfig, quoted
 from fastserve.feedback_hosting import FeedbackHosting
 from fastserve.metric_source import MetricSource
 from fastserve.models.catalog import Catalog
@@ -77,7 +76,9 @@ class Watching:
             contract=contract if is_sketched else (),
             is_enforced=is_enforced,
             predictions=None if self.feedback is None else self.feedback.store,
-            segment=_segment(loaded),
+            segment=segment_input(
+                loaded.config.feedback, [spec.name for spec in loaded.wire_inputs]
+            ),
             captures=self.capturing.queue,
             capture_share=self.capturing.share(loaded),
         )
@@ -147,20 +148,6 @@ class Watching:
             f"{alarm.kind}.{'raised' if alarm.is_raised else 'cleared'}",
             msgspec.to_builtins(alarm),
         )
-
-
-def _segment(loaded: LoadedVersion) -> int | None:
-    """The number of the input that tells rows apart. Errors: InvalidConfig."""
-    name = segment_tensor(loaded.config.feedback)
-    if not name:
-        return None
-    names = [spec.name for spec in loaded.wire_inputs]
-    if name not in names:
-        raise InvalidConfig(
-            f"feedback.segment: the model has no input {quoted(name)}; it has "
-            f"{', '.join(map(quoted, names))}"
-        )
-    return names.index(name)
 
 
 def _log_problem(text: str) -> None:

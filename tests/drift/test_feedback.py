@@ -14,7 +14,10 @@ from feedback_seed import Scene, column, tensor
 from fastserve.drift.feedback_figures import FeedbackFigures
 from fastserve.drift.feedback_label import Label
 from fastserve.drift.feedback_model import MAX_VERSIONS
+from fastserve.drift.feedback_segments import segment_input
 from fastserve.drift.quality_windows import LENGTHS
+from fastserve.errors import InvalidConfig
+from fastserve.model_config import FeedbackConfig
 
 JOINED = ("joined", "")
 
@@ -154,6 +157,26 @@ def test_label_that_its_model_cannot_use_is_invalid_with_the_reason(
     assert reason in said
 
 
+@pytest.mark.parametrize(
+    "output",
+    [
+        ("label", "INT64", (2,), bytes(8)),
+        ("label", "INT64", (2,), bytes(15)),
+        ("label", "BYTES", (2,), b"\1\0\0\0a"),
+        ("label", "BYTES", (2,), b"\1\0\0\0a\\9\0\0\0b"),
+        ("p", "FP32", (2, 3), bytes(12)),
+        ("p", "FP32", (2, 3), bytes(23)),
+    ],
+)
+def test_prediction_that_was_put_and_cannot_be_harms_no_other(output):
+    scene = Scene(task="classification")
+    scene.put("bad", output)
+    scene.put("good", tensor("label", np.array([1])), version=2)
+    results = scene.send(Label("bad", [0, 1]), Label("good", [1]))
+    assert [result.outcome for result in results] == ["invalid", "joined"]
+    assert results[0].reason.startswith("the prediction's ")
+
+
 def test_output_is_taken_by_name_where_several_would_fit():
     scene = Scene(output="b")
     scene.put("r", tensor("a", column([9.0])), tensor("b", column([1.0])))
@@ -267,6 +290,25 @@ def test_segment_may_be_one_feature_of_an_input():
         scene, [(3, 1, 1), (4, 1, 1)], lambda v: tensor("x", np.array([[7, v, 9]], np.float32))
     )
     assert {*scene.feedback.models[0].versions[0].shown.sums} == {"all", "3", "4"}
+
+
+@pytest.mark.parametrize(
+    ("segment", "place"), [("", None), ("country", 1), ("x[3]", 0), ("odd[0]", 2)]
+)
+def test_input_of_the_segment_is_found(segment, place):
+    config = FeedbackConfig(segment=segment)
+    assert segment_input(config, ["x", "country", "odd[0]"]) == place
+
+
+def test_segment_that_is_no_input_is_refused():
+    with pytest.raises(InvalidConfig, match=r"'countri' is no input of the model.* has x, country"):
+        segment_input(FeedbackConfig(segment="countri"), ["x", "country"])
+
+
+def test_input_whose_own_name_looks_like_a_feature_is_taken_whole():
+    scene = Scene(segment="x[1]")
+    put_segmented(scene, [("de", 1, 1)], lambda v: tensor("x[1]", [v]))
+    assert {*scene.feedback.models[0].versions[0].shown.sums} == {"all", "de"}
 
 
 def test_segment_that_is_named_like_ours_is_kept_apart():

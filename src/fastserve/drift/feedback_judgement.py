@@ -76,8 +76,10 @@ class Classifier:
         return self._table.list_codes([text_of(value) for value in label.values])
 
     def judge(self, pairs: Sequence[Pair], truth: NDArray[np.int64]) -> JudgedRows:
-        """`truth`: of all rows, in order."""
+        """`truth`: of all rows, in order. Errors: ValueError when the outputs have other rows."""
         named = self._named(pairs)
+        if named is not None and len(named) != len(truth):
+            raise ValueError(len(named))
         if self._reading.scores is None:
             return JudgedRows(truth, named if named is not None else truth)
         tensors = [pair.prediction.outputs[self._reading.scores] for pair in pairs]

@@ -138,9 +138,8 @@ class ModelFeedback:
             )
             / 1e9
         )
-        rows = _judged(
-            judge, sound, np.array(truths, np.float64 if judge.classifier is None else np.int64)
-        )
+        truth = np.array(truths, np.float64 if judge.classifier is None else np.int64)
+        rows = _judged(judge, sound, truth)
         segments = (
             [
                 name
@@ -155,6 +154,20 @@ class ModelFeedback:
 
 
 def _judged(
+    judge: _Judge, pairs: Sequence[Pair], truth: NDArray[Any]
+) -> JudgedRows | NDArray[np.float64]:
+    try:
+        return _judged_alike(judge, pairs, truth)
+    except InvalidLabel:
+        raise
+    except ValueError:
+        # What the engine kept cannot be so; what was put from elsewhere may.
+        raise InvalidLabel(
+            "the prediction's outputs are not as large as their shapes say"
+        ) from None
+
+
+def _judged_alike(
     judge: _Judge, pairs: Sequence[Pair], truth: NDArray[Any]
 ) -> JudgedRows | NDArray[np.float64]:
     if judge.classifier is not None:

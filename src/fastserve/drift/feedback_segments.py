@@ -9,6 +9,7 @@ import numpy as np
 from fastserve._core import core
 from fastserve.drift.feedback_tensors import rows_of, text_of, texts, width_of
 from fastserve.drift.quality_windows import ALL, OTHER
+from fastserve.errors import InvalidConfig, quoted
 from fastserve.model_config import FeedbackConfig
 
 _FEATURE: Final = re.compile(r"(?P<tensor>.+)\[(?P<index>[0-9]{1,6})\]")
@@ -22,6 +23,7 @@ class SegmentTable:
         """`most`: values that are told apart where the configuration names none."""
         self.is_used = bool(config.segment)
         feature = _FEATURE.fullmatch(config.segment)
+        self._name = config.segment
         self._index = int(feature["index"]) if feature else 0
         self._most = 0 if config.segments else most
         self._names = {text_of(value): _name(text_of(value)) for value in config.segments}
@@ -29,13 +31,15 @@ class SegmentTable:
     def of(self, prediction: core.Prediction, rows: int) -> list[str]:
         """One name for each row; "other" for all where the prediction has no such input."""
         tensor = prediction.segment
-        if tensor is None or rows_of(tensor) != rows or self._index >= max(width_of(tensor), 1):
+        if tensor is None or rows_of(tensor) != rows:
             return [OTHER] * rows
+        # An input may be called x[3] itself.
+        index = 0 if tensor.name == self._name else self._index
         values = texts([tensor])
         width = width_of(tensor)
-        if len(values) != rows * width:
+        if index >= width or len(values) != rows * width:
             return [OTHER] * rows
-        return [self._of_value(value) for value in values[self._index :: width]]
+        return [self._of_value(value) for value in values[index::width]]
 
     def _of_value(self, value: str) -> str:
         name = self._names.get(value)
@@ -60,7 +64,18 @@ def _name(value: str) -> str:
     return f"={text}" if text in (ALL, OTHER) else text or "(empty)"
 
 
-def segment_tensor(config: FeedbackConfig) -> str:
-    """The input whose values the store of predictions is to keep; empty for none."""
+def segment_input(config: FeedbackConfig, inputs: Sequence[str]) -> int | None:
+    """The place of the input that is to be kept with each prediction; None for none.
+
+    For Version.watch(segment=...). Errors: InvalidConfig when the model has no such input.
+    """
+    if not config.segment:
+        return None
     feature = _FEATURE.fullmatch(config.segment)
-    return feature["tensor"] if feature else config.segment
+    for name in (config.segment, feature["tensor"] if feature else config.segment):
+        if name in inputs:
+            return inputs.index(name)
+    raise InvalidConfig(
+        f"feedback.segment: {quoted(config.segment)} is no input of the model, and no element "
+        f"NAME[INDEX] of one; it has {', '.join(inputs)}"
+    )

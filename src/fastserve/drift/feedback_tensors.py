@@ -31,8 +31,12 @@ def width_of(tensor: core.KeptTensor) -> int:
 
 
 def floats(tensors: Sequence[core.KeptTensor], width: int) -> NDArray[np.float64]:
-    """All of their rows, [rows, width]. They have one datatype, and no texts."""
-    return numbers(tensors).astype(np.float64).reshape(-1, width)
+    """All of their rows, [rows, width]. They have one datatype, and no texts.
+
+    Errors: ValueError when they are not as large as their shapes say.
+    """
+    rows = sum(map(rows_of, tensors))
+    return numbers(tensors).astype(np.float64).reshape(rows, width)
 
 
 def numbers(tensors: Sequence[core.KeptTensor]) -> NDArray[Any]:
