@@ -137,6 +137,7 @@ Status QuantileSketch<T>::read_levels(ByteReader* reader) {
   const ByteSpan items = reader->take((end - levels_[0]) * sizeof(T));
   if (!reader->ok()) return broken("ends within its items");
   // Room in front is made when items are added: memory is in proportion to the bytes.
+  set_capacities();
   const uint32_t front = levels_[0];
   for (uint32_t& level : levels_) level -= front;
   items_.resize(items.size() / sizeof(T));

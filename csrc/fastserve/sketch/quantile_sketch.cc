@@ -12,33 +12,61 @@ namespace {
 constexpr uint32_t kIdleCapacity = 2;  // of levels below the one where blocks enter
 constexpr size_t kMaxEntryLevel = 6;   // where a block of 64 doubles gives one item
 
+// Merges two ascending runs until one is used up; returns the end of what was written. Which run is
+// next is as good as random, so there is no branch to mispredict on it.
+template <typename T>
+T* merge_while_both(const T** first, const T* first_end, size_t first_stride, const T** second,
+                    const T* second_end, T* out) {
+  const T* a = *first;
+  const T* b = *second;
+  while (a != first_end && b != second_end) {
+    const T x = *a;
+    const T y = *b;
+    const auto is_a = static_cast<size_t>(x < y);
+    *out++ = std::min(y, x);
+    a += first_stride & (0 - is_a);
+    b += 1 - is_a;
+  }
+  *first = a;
+  *second = b;
+  return out;
+}
+
 }  // namespace
 
 double rank_error(uint16_t k) { return 2.296 / std::pow(k, 0.9723); }
 
 template <typename T>
+QuantileSketch<T>::QuantileSketch(uint64_t seed, uint16_t k) : k_(k), min_k_(k), random_(seed) {
+  set_capacities();
+}
+
+template <typename T>
 size_t QuantileSketch<T>::entry_level() const {
   const size_t top = level_count() - 1;
-  return top < 4 ? 0 : std::min((top - 4) / 2, kMaxEntryLevel);
+  return top < 3 ? 0 : std::min((top - 3) / 2, kMaxEntryLevel);
 }
 
 template <typename T>
-uint32_t QuantileSketch<T>::level_capacity(size_t level) const {
-  return level < entry_level() ? kIdleCapacity : kll_format_capacity(k_, level_count(), level);
-}
-
-template <typename T>
-uint32_t QuantileSketch<T>::capacity() const {
-  uint32_t total = 0;
-  for (size_t level = 0; level < level_count(); ++level) total += level_capacity(level);
-  return total;
+void QuantileSketch<T>::set_capacities() {
+  capacities_.clear();
+  capacities_.reserve(level_count());
+  capacity_ = 0;
+  for (size_t level = 0; level < level_count(); ++level) {
+    const uint32_t capacity = level < entry_level()
+                                  ? kIdleCapacity
+                                  : kll_format_capacity(k_, level_count(), level);
+    capacities_.push_back(static_cast<uint16_t>(capacity));
+    capacity_ += capacity;
+  }
 }
 
 template <typename T>
 void QuantileSketch<T>::add_level() {
   levels_.push_back(levels_.back());
   levels_.shrink_to_fit();  // at most some forty times in a sketch's life
-  grow_room(capacity());
+  set_capacities();
+  grow_room(capacity_);
 }
 
 template <typename T>
@@ -116,12 +144,7 @@ void QuantileSketch<T>::insert(size_t level, const T* run, size_t count, size_t 
     const T* held = base + begin;
     const T* const held_end = base + levels_[level + 1];
     const T* const run_end = run + taken * stride;
-    while (run != run_end && held != held_end) {
-      const bool is_from_run = *run < *held;
-      *out++ = is_from_run ? *run : *held;
-      run += is_from_run ? stride : 0;
-      held += is_from_run ? 0 : 1;
-    }
+    out = merge_while_both(&run, run_end, stride, &held, held_end, out);
     for (; run != run_end; run += stride) *out++ = *run;
     count -= taken;
   }
@@ -130,11 +153,10 @@ void QuantileSketch<T>::insert(size_t level, const T* run, size_t count, size_t 
 // At least one free place in front.
 template <typename T>
 void QuantileSketch<T>::make_room() {
-  const uint32_t most = capacity();
-  if (items_.size() < most) return grow_room(most);
+  if (items_.size() < capacity_) return grow_room(capacity_);
   // As many items as all levels' capacities: at least one level has reached its own.
   size_t level = 0;
-  while (levels_[level + 1] - levels_[level] < level_capacity(level)) ++level;
+  while (levels_[level + 1] - levels_[level] < capacities_[level]) ++level;
   compact(level);
 }
 
@@ -155,12 +177,7 @@ void QuantileSketch<T>::compact(size_t level) {
   for (uint32_t i = 0; i < half; ++i) pairs[i] = pairs[2 * i + offset];
   const T* kept = pairs;
   const T* const kept_end = pairs + half;
-  while (kept != kept_end && above != above_end) {
-    const bool is_kept = *kept < *above;
-    *out++ = is_kept ? *kept : *above;
-    kept += is_kept ? 1 : 0;
-    above += is_kept ? 0 : 1;
-  }
+  out = merge_while_both(&kept, kept_end, 1, &above, above_end, out);
   std::copy(kept, kept_end, out);
   // What is left of this level and the levels below follow to the right.
   std::memmove(base + levels_[0] + half, base + levels_[0], (begin + odd - levels_[0]) * sizeof(T));

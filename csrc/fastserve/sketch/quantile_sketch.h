@@ -59,8 +59,7 @@ class ByteReader;
 template <typename T>
 class QuantileSketch {
  public:
-  explicit QuantileSketch(uint64_t seed, uint16_t k = kDefaultK<T>)
-      : k_(k), min_k_(k), random_(seed) {}
+  explicit QuantileSketch(uint64_t seed, uint16_t k = kDefaultK<T>);
 
   // Adds `count` items in ascending order, `stride` apart, without NaN.
   void add_sorted(const T* sorted, size_t count, size_t stride = 1);
@@ -86,7 +85,8 @@ class QuantileSketch {
   }
   // Memory beyond the object itself.
   size_t heap_bytes() const {
-    return items_.capacity() * sizeof(T) + levels_.capacity() * sizeof(uint32_t);
+    return items_.capacity() * sizeof(T) + levels_.capacity() * sizeof(uint32_t) +
+           capacities_.capacity() * sizeof(uint16_t);
   }
 
   // The compact form of Apache DataSketches' kll_floats_sketch or kll_doubles_sketch.
@@ -96,10 +96,9 @@ class QuantileSketch {
   static Result<QuantileSketch> parse(ByteSpan bytes, uint64_t seed);
 
  private:
-  uint32_t level_capacity(size_t level) const;
-  uint32_t capacity() const;
   size_t entry_level() const;
   void add_level();
+  void set_capacities();
   void grow_room(uint32_t room);
   void sort_level_zero();
   void insert(size_t level, const T* run, size_t count, size_t stride);
@@ -118,6 +117,9 @@ class QuantileSketch {
   Random random_;
   std::vector<uint32_t> levels_ = {0, 0};  // where each level begins in items_, then the end
   std::vector<T> items_;
+  // By level, and their sum. They are asked for at every compaction, and change with each new level.
+  std::vector<uint16_t> capacities_;
+  uint32_t capacity_ = 0;
 };
 
 extern template class QuantileSketch<float>;
