@@ -53,9 +53,8 @@ void QuantileSketch<T>::set_capacities() {
   capacities_.reserve(level_count());
   capacity_ = 0;
   for (size_t level = 0; level < level_count(); ++level) {
-    const uint32_t capacity = level < entry_level()
-                                  ? kIdleCapacity
-                                  : kll_format_capacity(k_, level_count(), level);
+    const uint32_t capacity =
+        level < entry_level() ? kIdleCapacity : kll_format_capacity(k_, level_count(), level);
     capacities_.push_back(static_cast<uint16_t>(capacity));
     capacity_ += capacity;
   }
