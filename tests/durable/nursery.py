@@ -107,15 +107,18 @@ def run_case(case, faults):
 
 
 def listen(reading, case, child):
-    """All that the child says until it ends, or until it is killed: so long after its first word.
+    """All that the child says until it ends, or until it is killed.
 
-    Or so long after its start, if `is_silent`: then it may not come to its first word.
+    That is `kill_seconds` after its word number `kill_after_words`; 0 stands for its start, and
+    then it may not come to its first word.
     """
     said = b""
     seconds = case["kill_seconds"]
-    is_silent = case["is_silent"]
-    deadline = time.monotonic() + seconds if is_silent else None
+    deadline = None
     while True:
+        has_come_far = said.count(b"\n") >= case["kill_after_words"]
+        if seconds is not None and has_come_far:
+            deadline, seconds = time.monotonic() + seconds, None
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
         if not select.select([reading], [], [], left)[0]:
             os.kill(child, signal.SIGKILL)
@@ -125,8 +128,6 @@ def listen(reading, case, child):
         if not data:
             # The last word may be cut off by the kill: it was not heard.
             return said[: said.rfind(b"\n") + 1]
-        if seconds is not None and not said and not is_silent:
-            deadline = time.monotonic() + seconds
         said += data
 
 
@@ -149,11 +150,12 @@ class Nursery:
         )
 
     def run(self, scenario, folder, *, action=0, first=1, last=1, appends=6, together=1,
-            segment_bytes=2_000, kill_seconds=None, is_silent=False):  # fmt: skip
+            segment_bytes=2_000, kill_seconds=None, kill_after_words=0):  # fmt: skip
         case = {
             "scenario": scenario, "folder": str(folder), "action": action, "first": first,
             "last": last, "appends": appends, "together": together,
-            "segment_bytes": segment_bytes, "kill_seconds": kill_seconds, "is_silent": is_silent,
+            "segment_bytes": segment_bytes, "kill_seconds": kill_seconds,
+            "kill_after_words": kill_after_words,
         }  # fmt: skip
         self._process.stdin.write(json.dumps(case) + "\n")
         self._process.stdin.flush()
