@@ -146,12 +146,15 @@ TEST_CASE("a client's timeout brings the deadline nearer where no policy has a t
 }
 
 TEST_CASE("queue_policy delays what waited too long behind everything else of its version") {
-  PolicyFixture f(with_policies({{}, {.timeout = kMillisecond, .is_delay = true}}, 3));
+  // The two that are delayed ask for a short wait themselves: `high`, of the same level, then
+  // cannot come to wait too long as well, whatever else the machine does.
+  const QueuePolicy policy{.timeout = kLong, .is_delay = true, .allow_timeout_override = true};
+  PolicyFixture f(with_policies({{}, policy}, 3));
   f.keep_executor_busy();
-  Asked* delayed = f.enqueue(1);
-  Asked* also_delayed = f.enqueue(1);
+  Asked* delayed = f.enqueue(1, kMillisecond);
+  Asked* also_delayed = f.enqueue(1, kMillisecond);
   Asked* low = f.enqueue(3);
-  pass(monotonic_now() + kMillisecond);
+  pass(also_delayed->wait_until);
   Asked* high = f.enqueue(1);
   Asked* lowest = f.enqueue(3);
   f.session->open_gate();
