@@ -4,6 +4,9 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 ARGS   ?=
+# Processes that run test files beside each other. One more than there are cores, since many tests
+# wait; none for a choice of tests (ARGS), whose output can then be watched.
+WORKERS ?= $(if $(ARGS),0,$(shell echo $$(($$(nproc) + 1))))
 
 # Python packages, by purpose: extras of pyproject.toml.
 INSTALL_DEMO := .[demo]
@@ -86,7 +89,7 @@ demo: build  ## Train models, serve them, send real rows (KEEP=1 leaves the serv
 	@KEEP=$(KEEP) $(PY) examples/demo/demo.py $(ARGS)
 
 test: build-dev  ## All tests, Python and C++ (ARGS="-k name" to choose)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: lint-python lint-types lint-cython lint-cpp lint-words lint-proto  ## What pre-commit and CI check
 

@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for: ports, the demo's models, a server as a real process."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -155,22 +156,33 @@ class DemoModels:
             return HeldOut(model, input_name, rows, columns["labels"], outputs)
 
 
+def pytest_collection_modifyitems(items):
+    """Puts the C++ tests first: compiling is the longest chain, and other workers run beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("cpp") is None)
+
+
 def built_once(name, program, sources):
-    """Runs `program FOLDER` once for each state of its sources; half a folder never counts."""
+    """Runs `program FOLDER` once for each state of its sources; half a folder never counts.
+
+    Of several workers that ask at the same time one runs it, and the others wait.
+    """
     digest = hashlib.sha256(sys.version.encode())
     for source in sorted(sources):
         digest.update(source.read_bytes())
     folder = ROOT / "build" / name / digest.hexdigest()[:16]
-    if not folder.exists():
-        partial = folder.with_name(f"{folder.name}.{os.getpid()}")
-        done = subprocess.run(
-            [sys.executable, str(program), str(partial)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        partial.rename(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            partial = folder.with_name(f"{folder.name}.{os.getpid()}")
+            done = subprocess.run(
+                [sys.executable, str(program), str(partial)],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            partial.rename(folder)
     return folder
 
 

@@ -1,10 +1,15 @@
-"""Compiles before the first test runs: minutes that are no test's hang (faulthandler_timeout)."""
+"""Compiles and runs outside of every test's time: minutes that are no hang of its own."""
+
+import pytest
 
 
-def pytest_collection_finish(session):
-    items = [item for item in session.items if item.get_closest_marker("cpp")]
-    if items and not session.config.option.collectonly:
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None:
-            reporter.write_line("compiling the C++ tests")
-        items[0].module.build_for(items)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item):
+    """Prepares all that the chosen tests need before the first of them; later calls find it done.
+
+    Here, not after the collection: of several workers, which all collect, one runs these tests.
+    """
+    if item.get_closest_marker("cpp"):
+        chosen = [each for each in item.session.items if each.get_closest_marker("cpp")]
+        item.module.prepare(chosen)
+    return (yield)

@@ -50,7 +50,7 @@ class Scene:
             FeedbackSettings(max_segments=max_segments),
             lambda _: self.config,
             self.book,
-            self.clock,
+            clock=self.clock,
         )
 
     def put(self, id_, *outputs, version=1, segment=None):
