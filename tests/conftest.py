@@ -90,6 +90,12 @@ class ServerProcess:
             if record.get("event") == event:
                 return record
 
+    def first(self, event, seconds):
+        """Returns the first log line with that event, also one from before `ready`."""
+        # A line is in `logs` before it is an event: it is found here or there.
+        so_far = (record for record in self.logs if record.get("event") == event)
+        return next(so_far, None) or self.wait_for(event, seconds)
+
     def said(self):
         return "".join([*(f"{record}\n" for record in self.logs[-50:]), *self.other_lines[-50:]])
 

@@ -109,7 +109,7 @@ def test_start_goes_on_without_a_model_that_fails(start_server, repository, tran
 def test_start_names_what_is_wrong_in_model_toml(start_server, repository, settings, expected):
     (repository / "same" / "model.toml").write_text(settings)
     server = start_server(repository)
-    assert server.wait_for("change", 30)["outcome"] == "failed"
+    assert server.first("change", 30)["outcome"] == "failed"
     assert expected in get(server, "/readyz")[1]
 
 
