@@ -172,6 +172,8 @@ class Hosting:
             self._checker.close()
         for pool in (self.pool, self.upload_pool):
             await asyncio.to_thread(pool.close)
+        # The last requests are on their way to what watches.
+        await asyncio.to_thread(self._engine.sweep_watches)
         await self.watching.stop()
         await asyncio.gather(*self._recording, return_exceptions=True)
         await self._save_checked()

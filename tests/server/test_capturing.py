@@ -5,10 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from onnx import TensorProto, helper
 
-from fastserve.client import CaptureClient
+from fastserve.cli import main
+from fastserve.client import CaptureClient, Client
 from fastserve.errors import Unsupported
 
 
@@ -29,6 +32,18 @@ def repository(tmp_path):
         return tmp_path / "repository"
 
     return configure
+
+
+@pytest.fixture
+def fastserve():
+    """Runs the command line, which has to end well."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        assert ended.value.code == 0
+
+    return run
 
 
 def has_arrow(server):
@@ -101,3 +116,24 @@ def test_server_without_arrow_serves_and_says_what_to_install(repository, tmp_pa
     (line,) = map(json.loads, done.stdout.splitlines())
     assert line["event"] == "nothing is captured"
     assert line["fix"] == "run `pip install 'fastserve[capture]'`"
+
+
+def test_requests_of_a_server_are_in_its_files_when_it_has_ended(
+    repository, start_server, tmp_path, fastserve
+):
+    server = start_server(repository("[capture]\nshare = 1.0\ndrop = ['x[2]']\n"))
+    with Client(server.grpc, timeout=30) as client:
+        for number in range(20):
+            x = np.full((2, 3), number, np.float32)
+            client.infer("neg", {"x": x}, request_id=f"id-{number}")
+    server.stop()
+    out = tmp_path / "train.parquet"
+    folder = repository("") / ".fastserve" / "capture"
+    fastserve("capture", "export", "neg", "--out", out, "--folder", folder)
+    rows = pq.ParquetFile(out).read().to_pylist()
+    assert sorted({row["_id"] for row in rows}) == sorted(f"id-{n}" for n in range(20))
+    for row in rows:
+        number = float(row["_id"][3:])
+        assert (row["x"], row["y"]) == ([number, number, None], [-number] * 3)
+        assert (row["_version"], row["_row"] in {0, 1}) == (1, True)
+    assert len(rows) == 40

@@ -317,6 +317,8 @@ class Engine:
         """Readable while requests wait for versions that are loaded on demand."""
     def take_wanted(self) -> list[tuple[str, str]]:
         """(model, version string as the request gave it), each once."""
+    def sweep_watches(self) -> None:
+        """What was served before the call has reached all that watches; releases the GIL."""
     @property
     def dying_versions(self) -> int:
         """Versions that nobody holds any more and that are being destroyed."""

@@ -525,6 +525,11 @@ cdef class Engine:
             (text_of(wish.first), text_of(wish.second)) for wish in self.running().wanted().take()
         ]
 
+    def sweep_watches(self):
+        cdef c.CEngine* engine = self.running()
+        with nogil:
+            engine.observer().sweep()
+
     @property
     def dying_versions(self):
         return self.running().dying_versions()
