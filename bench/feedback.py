@@ -86,10 +86,7 @@ async def serve(options: argparse.Namespace, tell: Connection) -> None:
     catalog.add(MODEL)
     before = resident_mib()
     labels = FeedbackHosting(
-        FeedbackSettings(max_bytes=options.max_bytes),
-        catalog,
-        AlarmBook(print),
-        lambda _model, _label: None,
+        FeedbackSettings(max_bytes=options.max_bytes), catalog, AlarmBook(print)
     )
     seconds = fill(labels.store, options.labels)
     stored = resident_mib()

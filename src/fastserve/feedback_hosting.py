@@ -5,18 +5,21 @@ No rule of the product lives here. Part of the composition root.
 
 import asyncio
 import os
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
 from fastserve._core import core
 from fastserve.config import FeedbackSettings
-from fastserve.drift.feedback import Feedback
-from fastserve.drift.feedback_figures import FeedbackFigures
-from fastserve.drift.feedback_label import Label
+from fastserve.drift.feedback_figures import FeedbackFigures, store_families
+from fastserve.drift.feedback_label import Label, LabelResult
 from fastserve.drift.quality_alarms import AlarmSink
+from fastserve.metric_source import MetricFamily
 from fastserve.model_config import FeedbackConfig
 from fastserve.models.catalog import Catalog
 from fastserve.observe.logs import get_logger
+
+if TYPE_CHECKING:
+    from fastserve.drift.feedback import Feedback
 
 _TICK_SECONDS: Final = 1.0
 _KEY_BYTES: Final = 16
@@ -25,9 +28,10 @@ _log = get_logger("feedback")
 
 
 class FeedbackHosting:
-    """What takes labels in one server. Thread: the event loop's.
+    """What takes labels in one server; a MetricSource. Thread: the event loop's.
 
-    `store` is what the engine's observer puts predictions into.
+    `store` is what the engine's observer puts predictions into. What judges labels needs numpy,
+    which a server that gets none does not load: it is made when the first label comes.
     """
 
     def __init__(
@@ -35,10 +39,13 @@ class FeedbackHosting:
         settings: FeedbackSettings,
         catalog: Catalog,
         alarms: AlarmSink,
-        keep_label: Callable[[str, Label], None],
+        keep_label: Callable[[str, Label], None] = lambda _model, _label: None,
     ) -> None:
         """`keep_label` is told of each sound label and its model."""
+        self._settings = settings
         self._catalog = catalog
+        self._alarms = alarms
+        self._keep_label = keep_label
         self.store = core.PredictionStore(
             max_bytes=settings.max_bytes,
             max_record_bytes=settings.max_record_bytes,
@@ -47,11 +54,37 @@ class FeedbackHosting:
             max_wait_ns=int(settings.max_wait_seconds * 1e9),
             key=os.urandom(_KEY_BYTES),
         )
-        self.feedback = Feedback(
-            self.store, settings, self._config_of, alarms, keep_label=keep_label
-        )
-        self.figures = FeedbackFigures(self.feedback)
+        self._feedback: Feedback | None = None
         self._ticking: asyncio.Task[None] | None = None
+
+    @property
+    def feedback(self) -> "Feedback":
+        """Made now if it was not."""
+        if self._feedback is None:
+            from fastserve.drift.feedback import Feedback  # noqa: PLC0415 - loads numpy
+
+            self._feedback = Feedback(
+                self.store,
+                self._settings,
+                self._config_of,
+                self._alarms,
+                keep_label=self._keep_label,
+            )
+        return self._feedback
+
+    def send(self, model: str, labels: Sequence[Label]) -> list[LabelResult]:
+        """What became of each label, in order."""
+        return self.feedback.send(model, labels)
+
+    @property
+    def stamp(self) -> Hashable:
+        changes = 0 if self._feedback is None else self._feedback.changes
+        return (changes, self.store.stats())
+
+    def families(self) -> Iterator[MetricFamily]:
+        if self._feedback is None:
+            return store_families(self.store.stats())
+        return FeedbackFigures(self._feedback).families()
 
     def start(self) -> None:
         """Looks each second for labels that can be joined and windows that are over."""
@@ -67,11 +100,13 @@ class FeedbackHosting:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_SECONDS)
+            if self._feedback is None:
+                continue
             try:
-                self.feedback.tick()
-                for each in self.feedback.models:
+                self._feedback.tick()
+                for each in self._feedback.models:
                     if self._catalog.get(each.model) is None:
-                        self.feedback.forget(each.model)
+                        self._feedback.forget(each.model)
             except Exception:  # noqa: BLE001 - the next look is in a second, and may go well
                 _log.exception("labels were not looked after")
 

@@ -199,8 +199,7 @@ class Server:
             yield from AuditServicer(self._state.audit, self._readiness).methods()
         yield from CaptureServicer(lambda: watching.capturing.capture).methods()
         yield from SettingsServicer(self._entries).methods()
-        feedback = None if watching.feedback is None else watching.feedback.feedback
-        yield from FeedbackServicer(feedback, hosting.catalog).methods()
+        yield from FeedbackServicer(watching.feedback, hosting.catalog).methods()
         yield from WatchServicer(watching.monitor, operations).methods()
 
     def _start_side_port(self, bound: socket.socket | None) -> Address | None:

@@ -12,7 +12,7 @@ import msgspec
 from fastserve.capturing import Capturing
 from fastserve.config import Settings
 from fastserve.drift.alarm import Alarm, AlarmBook
-from fastserve.drift.feedback_segments import segment_input
+from fastserve.drift.feedback_segment_input import segment_input
 from fastserve.drift.figures import DriftFigures
 from fastserve.drift.monitor import DriftMonitor
 from fastserve.drift.profile_store import ProfileStore
@@ -87,7 +87,7 @@ class Watching:
         """For the metrics page, by name."""
         yield "drift", DriftFigures(self.monitor)
         if self.feedback is not None:
-            yield "feedback", self.feedback.figures
+            yield "feedback", self.feedback
         yield "capture", self.capturing
         yield "webhooks", self.webhooks
 

@@ -14,7 +14,7 @@ from feedback_seed import Scene, column, tensor
 from fastserve.drift.feedback_figures import FeedbackFigures
 from fastserve.drift.feedback_label import Label
 from fastserve.drift.feedback_model import MAX_VERSIONS
-from fastserve.drift.feedback_segments import segment_input
+from fastserve.drift.feedback_segment_input import segment_input
 from fastserve.drift.quality_windows import LENGTHS
 from fastserve.errors import InvalidConfig
 from fastserve.model_config import FeedbackConfig

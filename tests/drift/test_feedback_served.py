@@ -16,7 +16,7 @@ from feedback_seed import Scene
 from fastserve._core import core
 from fastserve.client import InferRequest
 from fastserve.drift.feedback_label import Label
-from fastserve.drift.feedback_segments import segment_input
+from fastserve.drift.feedback_segment_input import segment_input
 from fastserve.models.loader import find_runtime_library
 
 # y = x0 + x1 of each row; the country goes through.

@@ -1,7 +1,4 @@
 # Library, Session, Version, Engine and RawPort of core.pyi.
-from libcpp.optional cimport optional
-
-from fastserve._core cimport sketch as k
 from fastserve._core cimport watch as w
 
 
@@ -337,11 +334,7 @@ cdef class Version:
     def watch(self, TableSchema schema=None, *, contract=(), bint is_enforced=False,
               PredictionStore predictions=None, segment=None, CaptureQueue captures=None,
               double capture_share=0.0, uint64_t seed=0):
-        cdef w.CWatchOptions options
-        if schema is not None:
-            options.schema = schema.handle
-            if contract:
-                options.contract = contract_of(schema, contract, is_enforced)
+        cdef w.CWatchOptions options = watch_options(schema, contract, is_enforced)
         if predictions is not None:
             options.predictions = predictions.handle
         if segment is not None:
@@ -353,24 +346,10 @@ cdef class Version:
         watch_version(self, options, is_enforced)
 
     def take_window(self):
-        cdef c.CEngine* engine = self.engine.running()
-        cdef optional[k.CTableSketch] window
-        if self.observed.get() == NULL:
-            return None
-        with nogil:
-            engine.observer().sweep()
-            window = self.observed.get().take_window()
-        return sketch_of(window.value()) if window.has_value() else None
+        return window_of(self)
 
     def watch_stats(self):
-        cdef w.CWatchStats now
-        if self.observed.get() == NULL:
-            return WatchStats(0, 0, 0, [])
-        now = self.observed.get().stats()
-        return WatchStats(
-            now.rows_sketched + now.rows_skipped, now.rows_sketched, now.rows_skipped,
-            now.violations,
-        )
+        return watch_stats_of(self)
 
     @property
     def inputs(self):

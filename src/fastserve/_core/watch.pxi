@@ -1,4 +1,6 @@
 # Watching a version: Version.watch and what it gives.
+from libcpp.optional cimport optional
+
 from fastserve._core cimport watch as w
 
 
@@ -36,6 +38,38 @@ cdef shared_ptr[w.CContract] contract_of(
     finally:
         del made
     return contract
+
+
+cdef w.CWatchOptions watch_options(
+        TableSchema schema, object contract, bint is_enforced) except *:
+    cdef w.CWatchOptions options
+    if schema is not None:
+        options.schema = schema.handle
+        if contract:
+            options.contract = contract_of(schema, contract, is_enforced)
+    return options
+
+
+cdef object window_of(Version version):
+    cdef c.CEngine* engine = version.engine.running()
+    cdef optional[k.CTableSketch] window
+    if version.observed.get() == NULL:
+        return None
+    with nogil:
+        engine.observer().sweep()
+        window = version.observed.get().take_window()
+    return sketch_of(window.value()) if window.has_value() else None
+
+
+cdef object watch_stats_of(Version version):
+    cdef w.CWatchStats now
+    if version.observed.get() == NULL:
+        return WatchStats(0, 0, 0, [])
+    now = version.observed.get().stats()
+    return WatchStats(
+        now.rows_sketched + now.rows_skipped, now.rows_sketched, now.rows_skipped,
+        now.violations,
+    )
 
 
 cdef int watch_version(Version version, w.CWatchOptions options, bint is_enforced) except -1:

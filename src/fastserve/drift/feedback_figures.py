@@ -5,12 +5,16 @@ Thread: the event loop's.
 
 import math
 from collections.abc import Hashable, Iterator
+from typing import TYPE_CHECKING
 
-from fastserve.drift.feedback import Feedback
+from fastserve._core import core
 from fastserve.drift.feedback_label import OUTCOMES
-from fastserve.drift.feedback_version import VersionQuality
 from fastserve.drift.quality_windows import ALL
 from fastserve.metric_source import MetricFamily, Sample
+
+if TYPE_CHECKING:  # numpy, which a server without labels does not need
+    from fastserve.drift.feedback import Feedback
+    from fastserve.drift.feedback_version import VersionQuality
 
 # Field of the store's stats -> (metric, help).
 _COUNTERS = {
@@ -43,7 +47,7 @@ _GAUGES = {
 class FeedbackFigures:
     """A MetricSource over the labels (fastserve.metric_source)."""
 
-    def __init__(self, feedback: Feedback) -> None:
+    def __init__(self, feedback: "Feedback") -> None:
         self._feedback = feedback
 
     @property
@@ -51,11 +55,7 @@ class FeedbackFigures:
         return (self._feedback.changes, self._feedback.store_stats())
 
     def families(self) -> Iterator[MetricFamily]:
-        stats = self._feedback.store_stats()
-        for field, (name, text) in _COUNTERS.items():
-            yield MetricFamily(name, text, "counter", [({}, float(getattr(stats, field)))])
-        for field, (name, text) in _GAUGES.items():
-            yield MetricFamily(name, text, "gauge", [({}, float(getattr(stats, field)))])
+        yield from store_families(self._feedback.store_stats())
         counts = self._feedback.counts
         models = sorted({model for model, _ in counts})
         yield MetricFamily(
@@ -111,7 +111,15 @@ class FeedbackFigures:
         )
 
 
-def _quality(quality: VersionQuality) -> Iterator[Sample]:
+def store_families(stats: core.PredictionStats) -> Iterator[MetricFamily]:
+    """What is known without a single label."""
+    for field, (name, text) in _COUNTERS.items():
+        yield MetricFamily(name, text, "counter", [({}, float(getattr(stats, field)))])
+    for field, (name, text) in _GAUGES.items():
+        yield _gauge(name, text, [({}, float(getattr(stats, field)))])
+
+
+def _quality(quality: "VersionQuality") -> Iterator[Sample]:
     window = quality.shown
     if window is None:
         return
@@ -123,7 +131,7 @@ def _quality(quality: VersionQuality) -> Iterator[Sample]:
                 yield _labels(quality) | {"segment": segment, "measure": measure}, value
 
 
-def _gaps(quality: VersionQuality) -> Iterator[Sample]:
+def _gaps(quality: "VersionQuality") -> Iterator[Sample]:
     window = quality.shown
     if window is None or not quality.config.segment:
         return
@@ -131,7 +139,7 @@ def _gaps(quality: VersionQuality) -> Iterator[Sample]:
         yield _labels(quality) | {"segment": quality.config.segment, "measure": measure}, gap
 
 
-def _labels(quality: VersionQuality) -> dict[str, str]:
+def _labels(quality: "VersionQuality") -> dict[str, str]:
     return {"model": quality.model, "version": str(quality.version)}
 
 

@@ -1,18 +1,16 @@
 """The segment of each row, by name: a bounded number of them, all others are "other"."""
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
 from fastserve._core import core
+from fastserve.drift.feedback_segment_input import FEATURE
 from fastserve.drift.feedback_tensors import rows_of, text_of, texts, width_of
 from fastserve.drift.quality_windows import ALL, OTHER
-from fastserve.errors import InvalidConfig, quoted
 from fastserve.model_config import FeedbackConfig
 
-_FEATURE: Final = re.compile(r"(?P<tensor>.+)\[(?P<index>[0-9]{1,6})\]")
 _LONGEST_NAME: Final = 64
 
 
@@ -22,7 +20,7 @@ class SegmentTable:
     def __init__(self, config: FeedbackConfig, most: int) -> None:
         """`most`: values that are told apart where the configuration names none."""
         self.is_used = bool(config.segment)
-        feature = _FEATURE.fullmatch(config.segment)
+        feature = FEATURE.fullmatch(config.segment)
         self._name = config.segment
         self._index = int(feature["index"]) if feature else 0
         self._most = 0 if config.segments else most
@@ -62,20 +60,3 @@ def _name(value: str) -> str:
     """Fit for a metric's label, and none of ours."""
     text = "".join(c if c.isprintable() else "?" for c in value[:_LONGEST_NAME])
     return f"={text}" if text in (ALL, OTHER) else text or "(empty)"
-
-
-def segment_input(config: FeedbackConfig, inputs: Sequence[str]) -> int | None:
-    """The place of the input that is to be kept with each prediction; None for none.
-
-    For Version.watch(segment=...). Errors: InvalidConfig when the model has no such input.
-    """
-    if not config.segment:
-        return None
-    feature = _FEATURE.fullmatch(config.segment)
-    for name in (config.segment, feature["tensor"] if feature else config.segment):
-        if name in inputs:
-            return inputs.index(name)
-    raise InvalidConfig(
-        f"feedback.segment: {quoted(config.segment)} is no input of the model, and no element "
-        f"NAME[INDEX] of one; it has {', '.join(inputs)}"
-    )
