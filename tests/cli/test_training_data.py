@@ -142,5 +142,5 @@ def test_unknown_ending_is_refused_with_those_that_are_known(tmp_path):
 def test_parquet_without_pyarrow_says_what_to_install(parquet, monkeypatch):
     path = parquet(x=[[1.0, 2.0, 3.0]])
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    with pytest.raises(Unsupported, match=r"pip install 'fastserve\[data\]'"):
+    with pytest.raises(Unsupported, match=r"pip install 'fastserve\[capture\]'"):
         read_training(path, [X])

@@ -8,8 +8,10 @@ from fastserve._proto import reflection_pb2, reflection_v1alpha_pb2
 
 VERSIONS = {"v1": reflection_pb2, "v1alpha": reflection_v1alpha_pb2}
 SERVICES = [
+    "fastserve.v1.Capture",
     "fastserve.v1.Control",
     "fastserve.v1.Feedback",
+    "fastserve.v1.Watch",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
     "grpc.reflection.v1alpha.ServerReflection",

@@ -167,7 +167,9 @@ def _read_parquet(path: Path) -> dict[str, Array]:
     try:
         import pyarrow.parquet  # noqa: PLC0415 - an extra
     except ImportError:
-        raise Unsupported(f"{path}: parquet needs pyarrow: pip install 'fastserve[data]'") from None
+        raise Unsupported(
+            f"{path}: parquet needs pyarrow: pip install 'fastserve[capture]'"
+        ) from None
     try:
         read = pyarrow.parquet.read_table(path)
     except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
