@@ -4,9 +4,13 @@
 
 namespace fastserve::engine {
 
-void Histogram::observe(Nanos duration, uint64_t times) {
+size_t bucket_of(Nanos duration) {
   const auto* bound = std::lower_bound(kBucketBounds.begin(), kBucketBounds.end(), duration);
-  buckets[static_cast<size_t>(bound - kBucketBounds.begin())].add(times);
+  return static_cast<size_t>(bound - kBucketBounds.begin());
+}
+
+void Histogram::observe(Nanos duration, uint64_t times) {
+  buckets[bucket_of(duration)].add(times);
   sum_ns.add(duration > 0 ? static_cast<uint64_t>(duration) * times : 0);
 }
 

@@ -36,6 +36,8 @@ inline constexpr std::array<Nanos, 20> kBucketBounds = {
     1'000'000,  1'600'000,   2'500'000,   4'000'000,     6'500'000,     10'000'000,    25'000'000,
     50'000'000, 100'000'000, 250'000'000, 1'000'000'000, 2'500'000'000, 10'000'000'000};
 inline constexpr size_t kBucketCount = kBucketBounds.size() + 1;
+// The bucket that counts `duration`.
+size_t bucket_of(Nanos duration);
 
 // A number with one writer and any number of readers.
 class SingleWriterCounter {

@@ -13,6 +13,7 @@
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
 #include "fastserve/batch/cost_curve.h"
+#include "fastserve/engine/exemplars.h"
 #include "fastserve/engine/observation.h"
 #include "fastserve/engine/queue_policy.h"
 #include "fastserve/engine/reshape.h"
@@ -107,6 +108,7 @@ class Version {
   // Scratch of one writer; only that writer's thread touches it.
   Workbench& workbench(size_t writer) { return *workbenches_[writer]; }
   StatsSnapshot stats_snapshot() const;
+  Exemplars& exemplars() { return exemplars_; }
   // When its last batch ended, monotonic; 0: it never ran one. Cheaper than a snapshot.
   Nanos last_inference() const;
   // Requests that wait or run.
@@ -152,6 +154,7 @@ class Version {
   batch::CostCurve cost_;
   std::atomic<Nanos> cost_observed_at_{0};
   std::vector<std::unique_ptr<StatsShard>> shards_;
+  Exemplars exemplars_;
   std::vector<std::unique_ptr<Workbench>> workbenches_;
   std::atomic<int64_t> references_{0};
 };

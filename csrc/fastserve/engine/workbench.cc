@@ -102,9 +102,10 @@ void Workbench::run_apart(Version& version, const RunningBatch& batch, const Tim
 namespace {
 
 // Counted before the first answer is given: whoever has an answer finds it in the statistics.
-void count(const RunningBatch& batch, const Status& status, const Timing& timing,
-           StatsShard* stats) {
+void count(const RunningBatch& batch, const Status& status, const Timing& timing, StatsShard* stats,
+           Exemplars* exemplars) {
   uint64_t answered = 0;
+  const Request* slowest = nullptr;  // of those that are answered and have an id
   for (const Request* request : batch.members) {
     const Nanos total = timing.computed - request->arrival;
     if (request->is_abandoned || !status.ok()) {
@@ -114,9 +115,15 @@ void count(const RunningBatch& batch, const Status& status, const Timing& timing
       continue;
     }
     ++answered;
+    if (!request->id.empty() && (slowest == nullptr || request->arrival < slowest->arrival)) {
+      slowest = request;
+    }
     stats->phases[static_cast<size_t>(Phase::kQueue)].observe(timing.started - request->arrival);
     // Without the reply, which is timed for the whole batch: one clock read, not one per answer.
     stats->phases[static_cast<size_t>(Phase::kTotal)].observe(total);
+  }
+  if (slowest != nullptr) {
+    exemplars->put(timing.computed - slowest->arrival, timing.computed, slowest->id);
   }
   const Nanos input = timing.gathered - timing.started;
   const Nanos compute = timing.computed - timing.gathered;
@@ -146,7 +153,7 @@ void Workbench::answer(Version& version, const RunningBatch& batch, const Status
     run_apart(version, batch, timing, stats);
     return;
   }
-  count(batch, status, timing, stats);
+  count(batch, status, timing, stats, &version.exemplars());
   // Before the first answer: what a request told can be found by whoever has its answer.
   if (tap.has_value() && status.ok()) tap->tell(*this, batch, timing);
   uint64_t answered = 0;

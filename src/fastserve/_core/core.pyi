@@ -95,6 +95,14 @@ class BatchStats(NamedTuple):
     compute_infer_ns: int
     compute_output_ns: int
 
+class Exemplar(NamedTuple):
+    """The latest request whose total time fell into a bucket."""
+
+    bucket: int
+    total_ns: int
+    age_ns: int
+    request_id: str  # at most 118 bytes of what the client called it
+
 class VersionStats(NamedTuple):
     requests: int
     rows: int
@@ -189,6 +197,8 @@ class Version:
     def outputs(self) -> list[TensorSpec]: ...
     def predict_ns(self, rows: int) -> int: ...
     def stats(self) -> VersionStats: ...
+    def exemplars(self) -> list[Exemplar]:
+        """By bucket of the total duration; only requests that have an id."""
     @property
     def references(self) -> int: ...
     @property

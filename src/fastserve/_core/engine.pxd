@@ -119,6 +119,16 @@ cdef extern from "fastserve/engine/stats.h" namespace "fastserve::engine" nogil:
         uint64_t queue_rows
         uint64_t in_flight
 
+cdef extern from "fastserve/engine/exemplars.h" namespace "fastserve::engine" nogil:
+    cdef cppclass CExemplar "fastserve::engine::Exemplar":
+        size_t bucket
+        int64_t total
+        int64_t at
+        string id
+
+    cdef cppclass CExemplars "fastserve::engine::Exemplars":
+        vector[CExemplar] read()
+
 cdef extern from "fastserve/engine/queue_policy.h" namespace "fastserve::engine" nogil:
     cdef cppclass CQueuePolicy "fastserve::engine::QueuePolicy":
         int64_t timeout
@@ -160,6 +170,7 @@ cdef extern from "fastserve/engine/version.h" namespace "fastserve::engine" nogi
         const CCostCurve& cost()
         const CSignature& wire()
         CStatsSnapshot stats_snapshot()
+        CExemplars& exemplars()
         int64_t references()
         int64_t last_inference()
         uint64_t in_flight()

@@ -39,6 +39,13 @@ class BatchStats(NamedTuple):
     compute_output_ns: int
 
 
+class Exemplar(NamedTuple):
+    bucket: int
+    total_ns: int
+    age_ns: int
+    request_id: str
+
+
 class VersionStats(NamedTuple):
     requests: int
     rows: int
@@ -382,6 +389,14 @@ cdef class Version:
             phases, batches, c.age_of(now.last_inference),
             now.queue_requests, now.queue_rows, now.in_flight,
         )
+
+    def exemplars(self):
+        cdef vector[c.CExemplar] found
+        with nogil:
+            found = self.handle.get().exemplars().read()
+        return [
+            Exemplar(one.bucket, one.total, c.age_of(one.at), text_of(one.id)) for one in found
+        ]
 
 
 cdef class Engine:
