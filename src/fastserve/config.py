@@ -270,6 +270,13 @@ class DriftSettings(_Group, frozen=True):
     metric_features: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 200
 
 
+class MetricsSettings(_Group, frozen=True):
+    """What stands on the metrics page."""
+
+    # Triton's names beside ours.
+    triton: bool = False
+
+
 class Settings(_Group, frozen=True):
     """All that `fastserve serve` can be told."""
 
@@ -286,6 +293,7 @@ class Settings(_Group, frozen=True):
     webhooks: WebhookSettings = WebhookSettings()
     feedback: FeedbackSettings = FeedbackSettings()
     drift: DriftSettings = DriftSettings()
+    metrics: MetricsSettings = MetricsSettings()
     # How long calls in flight may go on after SIGTERM.
     drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
 

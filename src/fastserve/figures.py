@@ -21,15 +21,22 @@ Value = tuple[str, float]
 
 
 class Figures:
-    """Of one server (fastserve.observe.metrics.ServerFigures)."""
+    """Of one server (fastserve.observe.metrics_core.ServerFigures)."""
 
     def __init__(
-        self, engine: core.Engine, hosting: Hosting, readiness: Readiness, state: StateFolder
+        self,
+        engine: core.Engine,
+        hosting: Hosting,
+        readiness: Readiness,
+        state: StateFolder,
+        *,
+        max_queue_rows: int,
     ) -> None:
         self._engine = engine
         self._hosting = hosting
         self._readiness = readiness
         self._state = state
+        self.max_queue_rows = max_queue_rows
         # Set when there is one.
         self.transport: Transport | None = None
         # By name, in the order of the page; parts that have metrics of their own are put in here.

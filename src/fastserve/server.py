@@ -120,7 +120,13 @@ class Server:
             threads=self._threads.cpus,
         )
         self._readiness = Readiness(self._hosting.catalog)
-        self._figures = Figures(self._engine, self._hosting, self._readiness, self._state)
+        self._figures = Figures(
+            self._engine,
+            self._hosting,
+            self._readiness,
+            self._state,
+            max_queue_rows=limits.max_queue_rows,
+        )
         self._figures.sources.update(self._hosting.watching.sources())
         self._transport: Transport | None = None
         self._token_reload: TokenReload | None = None
@@ -219,7 +225,9 @@ class Server:
         if self._page is None:
             from fastserve.observe.metrics import MetricsPage  # noqa: PLC0415 - slow to import
 
-            self._page = MetricsPage(self._figures, __version__)
+            self._page = MetricsPage(
+                self._figures, __version__, is_triton=self._settings.metrics.triton
+            )
         return self._page
 
     def _log_ready(self, grpc: list[Address], http: Address | None) -> None:
@@ -262,6 +270,8 @@ class Server:
             await self._side_port.stop()
         if self._token_reload is not None:
             await self._token_reload.stop()
+        if self._page is not None:
+            self._page.close()
         if self._transport is not None:
             await self._transport.stop()
         await self._hosting.stop()

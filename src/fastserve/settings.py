@@ -54,6 +54,7 @@ FLAGS: Final[Mapping[str, str]] = {
     "--settle-seconds": "lifecycle.settle_seconds",
     "--memory-budget": "lifecycle.memory_budget_bytes",
     "--audit-key-file": "audit.key_file",
+    "--triton-metrics": "metrics.triton",
     "--drain-seconds": "drain_seconds",
 }
 

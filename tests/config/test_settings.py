@@ -100,6 +100,7 @@ SAMPLES = {
     "drift.raise_windows": ("3", "3", 3),
     "drift.clear_windows": ("4", "4", 4),
     "drift.metric_features": ("20", "20", 20),
+    "metrics.triton": ("true", "true", True),
     "drain_seconds": ("1.5", "1.5", 1.5),
 }
 

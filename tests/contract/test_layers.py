@@ -52,7 +52,7 @@ CPP_ORDER = [
 # library: the places under src/fastserve that may import it
 PYTHON_HOMES = {
     "grpc": ("client/", "rpc/", "cli/", "_proto/"),
-    "prometheus_client": ("observe/metrics.py",),
+    "prometheus_client": ("observe/metrics",),
 }
 # what a C++ file may not mention outside its home, and the home
 CPP_HOMES = {

@@ -80,6 +80,9 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 )
 @click.option("--audit-key-file", type=_FILE, help="Sign the audit log with this key.")
 @click.option(
+    "--triton-metrics", is_flag=True, help="Show Triton's metric names as well as our own."
+)
+@click.option(
     "--drain-seconds",
     type=float,
     help="How long calls in flight may go on after SIGTERM. [default: 30]",

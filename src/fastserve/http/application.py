@@ -31,8 +31,9 @@ def build_application(readiness: Readiness, page: Callable[[], "MetricsPage"]) -
         return PlainTextResponse("".join(f"{line}\n" for line in obstacles), status_code=503)
 
     async def metrics(request: Request) -> Response:
-        body, content_type = page().render(request.headers.get("accept", ""))
-        return Response(body, headers={"content-type": content_type})
+        headers = request.headers
+        answer = await page().answer(headers.get("accept", ""), headers.get("accept-encoding", ""))
+        return Response(answer.body, headers=answer.headers)
 
     return Starlette(
         routes=[

@@ -86,6 +86,11 @@ class LoadedVersion(msgspec.Struct, frozen=True):
         return self.rows.max_rows
 
     @property
+    def max_queue_rows(self) -> int:
+        """0: the server's bound."""
+        return self.config.limits.max_queue_rows
+
+    @property
     def wire_inputs(self) -> tuple[core.TensorSpec, ...]:
         """As clients send them."""
         return tuple(self.version.inputs)
