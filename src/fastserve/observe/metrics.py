@@ -158,6 +158,8 @@ class MetricsPage:
         families = list(server_families(self._figures, self._server_version))
         sources = {}
         for name, source in self._figures.sources.items():
+            # From the start, or a rate would not see the first.
+            self._source_errors.setdefault(name, 0)
             try:
                 stamp = source.stamp
                 text = self._sources.get(name)
@@ -180,15 +182,18 @@ class MetricsPage:
             )
             for each in gathered.versions
         ]
-        parts = [self._process_lines(form)]
-        parts.append(write(gathered.families, form))
-        parts.append(write(core_families(versions), form))
-        if self._is_triton:
-            parts.append(write(triton_families(versions, gathered.versions), form))
+        families = [
+            *gathered.families,
+            *core_families(versions),
+            *(triton_families(versions, gathered.versions) if self._is_triton else ()),
+            *self._page_families(gathered.sources),
+        ]
+        parts = [self._process_lines(form), write(families, form)]
         for histogram in self._histograms:
             parts.extend(histogram.lines(versions, form))
-        parts.extend(self._source_lines(gathered.sources, form))
-        parts.append(write(self._page_families(gathered.sources), form))
+        taken = {family.name for family in families}
+        taken.update(histogram.name for histogram in self._histograms)
+        parts.extend(_source_lines(gathered.sources, form, taken))
         if form is Format.OPENMETRICS:
             parts.append(_END)
         # A help text may hold anything; label values are cleaned before.
@@ -197,17 +202,6 @@ class MetricsPage:
     def _process_lines(self, form: Format) -> str:
         generate = generate_text if form is Format.TEXT else generate_openmetrics
         return generate(self._process).decode().removesuffix(_END)
-
-    def _source_lines(self, sources: Sequence[_SourceText], form: Format) -> Iterator[str]:
-        taken: set[str] = set()
-        for source in sources:
-            try:
-                if twice := taken & source.names:
-                    raise ValueError(f"{min(twice)} is another source's")  # noqa: TRY301
-                yield source.lines(form)
-                taken |= source.names
-            except Exception as error:  # noqa: BLE001 - as in gather
-                source.error = f"{type(error).__name__}: {error}"
 
     def _page_families(self, sources: Sequence[_SourceText]) -> Iterator[MetricFamily]:
         yield counter(
@@ -224,7 +218,19 @@ class MetricsPage:
     def _note(self, name: str, error: str) -> None:
         """Counts a failure; logs it when it is another than last time."""
         if error:
-            self._source_errors[name] = self._source_errors.get(name, 0) + 1
+            self._source_errors[name] += 1
             if self._last_errors.get(name) != error:
                 _log.error("metrics left out", source=name, reason=error)
         self._last_errors[name] = error
+
+
+def _source_lines(sources: Sequence[_SourceText], form: Format, taken: set[str]) -> Iterator[str]:
+    """Of each source that keeps the rules and repeats no name in `taken`."""
+    for source in sources:
+        try:
+            if twice := taken & source.names:
+                raise ValueError(f"{min(twice)} is on the page already")  # noqa: TRY301
+            yield source.lines(form)
+            taken |= source.names
+        except Exception as error:  # noqa: BLE001 - as in MetricsPage.gather
+            source.error = f"{type(error).__name__}: {error}"

@@ -119,6 +119,9 @@ def counter(name: str, text: str, samples: Sequence[Sample]) -> MetricFamily:
 def _states(figures: ServerFigures) -> Iterator[MetricFamily]:
     ready: list[Sample] = []
     serving: list[Sample] = []
+    # From the start, or a rate would not see the first failure.
+    changes = {(model, "FAILED"): 0 for model, *_ in figures.states()}
+    changes.update(figures.state_changes())
     for model, version, is_ready, is_serving in figures.states():
         labels = {"model": model, "version": version}
         ready.append((labels, float(is_ready)))
@@ -130,10 +133,7 @@ def _states(figures: ServerFigures) -> Iterator[MetricFamily]:
     yield counter(
         "fastserve_version_state_changes_total",
         "How often a version of the model came into the state",
-        [
-            ({"model": model, "state": state}, count)
-            for (model, state), count in figures.state_changes().items()
-        ],
+        [({"model": model, "state": state}, count) for (model, state), count in changes.items()],
     )
 
 

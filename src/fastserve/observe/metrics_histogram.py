@@ -47,7 +47,7 @@ class HistogramText:
     """The lines of one phase. `units_per_second`: 1 for seconds, a million for microseconds."""
 
     def __init__(self, name: str, text: str, phase: str, units_per_second: float = 1) -> None:
-        self._name = name
+        self.name = name
         self._text = text
         self._phase = phase
         self._ns_per_unit = 1e9 / units_per_second
@@ -59,7 +59,7 @@ class HistogramText:
 
     def lines(self, versions: Iterable[MeasuredStats], form: Format) -> Iterator[str]:
         """Head and samples of all `versions`; what is known of others is forgotten."""
-        yield head(self._name, self._text, "histogram", form)
+        yield head(self.name, self._text, "histogram", form)
         kept = {}
         for measured in versions:
             key = (form, measured.model, measured.version)
@@ -88,7 +88,7 @@ class HistogramText:
         template = self._templates.get(key)
         if template is None:
             pairs = label_pairs(measured.labels).replace("%", "%%")
-            name = self._name
+            name = self.name
             lines = [f'{name}_bucket{{le="{bound}",{pairs}}} %s\n' for bound in self._bounds]
             lines += [f"{name}_count{{{pairs}}} %s\n", f"{name}_sum{{{pairs}}} %s\n"]
             template = self._templates[key] = "".join(lines)
