@@ -3,7 +3,9 @@
 Here and not beside the page, so that any part can make it without knowing the page; the page alone
 knows the formats (fastserve.observe.metrics). A source keeps its families ready made and changes
 `stamp` whenever it makes new ones: the page asks for the stamp at every scrape, and for the
-families only when the stamp is another than last time. What it rendered then it sends again.
+families only when the stamp is another than last time. What it rendered then it sends again. What
+moves with every request, such as a counter of rows, is best a source of its own: beside it 18,000
+scores would be made anew at every scrape, on the event loop.
 
 Rules, which the page and its tests hold every source to:
 

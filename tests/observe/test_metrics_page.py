@@ -265,6 +265,27 @@ def busy_page():
     return Figures([Version(f"model{m}") for m in range(100)], drift=drift)
 
 
+async def test_source_that_changes_a_little_is_written_as_one_that_is_new(make_page):
+    source = Source()
+    page = make_page(Figures(drift=source))
+    for stamp, given in enumerate(
+        [
+            [({"feature": "a"}, 1.0), ({"feature": "b"}, 2.0)],
+            [({"feature": "a"}, 1.5), ({"feature": "b"}, 2.0)],
+            [({"feature": "b"}, 1.5), ({"feature": "a"}, 2.0)],
+            [({"feature": "b"}, 1.5)],
+            [({"feature": "b"}, 1.5), ({"feature": "c"}, float("nan"))],
+            [],
+        ]
+    ):
+        source.stamp, source.given = stamp, (MetricFamily("fastserve_x", "help", "gauge", given),)
+        lines = [line for line in (await scrape(page)).splitlines() if "fastserve_x{" in line]
+        fresh = make_page(Figures(drift=source))
+        expected = [line for line in (await scrape(fresh)).splitlines() if "fastserve_x{" in line]
+        assert lines == expected
+        assert len(lines) == len(given)
+
+
 @pytest.mark.parametrize("form", Format)
 def test_page_of_100_models_and_3000_features_takes_less_than_50_ms(make_page, form):
     figures = busy_page()

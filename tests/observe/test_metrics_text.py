@@ -208,7 +208,7 @@ def test_hostile_label_value_stays_one_bounded_value(form):
     )
     labelled = LabelledFamily(family)
     labelled.check()
-    text = "".join(labelled.lines(form))
+    text = labelled.text(form)
     histogram = HistogramText("fastserve_y_seconds", "help", "queue")
     text += "".join(histogram.lines([measured(v, [1] * 21, 1) for v in HOSTILE.values()], form))
     text.encode()

@@ -2,8 +2,9 @@
 
 A scrape has two steps. On the event loop's thread the figures are gathered as plain data, quickly;
 in a thread of the page's own the core's counters are read and everything is written and compressed.
-What a source (fastserve.metric_source) gave is written again only when its stamp changed. Scrapes
-that come while one is written share the next, so a storm of them costs what one costs.
+What a source (fastserve.metric_source) gave is asked for again only when its stamp changed, and a
+family of it is written again only when it changed. Scrapes that come while one is written share the
+next, so a storm of them costs what one costs.
 
 Labels come from loaded versions, from sources and from fixed lists, never from a request, so their
 number is bounded. A source that fails is left out, counted and logged; the rest is served.
@@ -11,7 +12,7 @@ number is bounded. A source that fails is left out, counted and logged; the rest
 
 import asyncio
 import gzip
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -64,35 +65,43 @@ class _Gathered(NamedTuple):
 
 
 class _SourceText:
-    """What a source gave under one stamp, and its lines once they were asked for."""
+    """What a source gave under one stamp, and its lines once they were asked for.
 
-    def __init__(self, name: str, stamp: object, families: tuple[MetricFamily, ...]) -> None:
+    `before`: what it gave last; families that are still the same keep their lines.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stamp: object,
+        families: Iterable[MetricFamily],
+        before: "_SourceText | None",
+    ) -> None:
         self.name = name
         self.stamp = stamp
         self.left_out = 0
         self.error = ""
-        self.names = frozenset(family.name for family in families)
-        if len(self.names) < len(families):
-            raise ValueError("a family comes twice")
         self._families = self._bound(families)
-        self._labelled: list[LabelledFamily] = []
-        self._lines: dict[Format, str] = {}
+        self.names = frozenset(family.name for family in self._families)
+        if len(self.names) < len(self._families):
+            raise ValueError("a family comes twice")
+        # By name; of the last time until they are written.
+        self.labelled: dict[str, LabelledFamily] = {} if before is None else before.labelled
+        self._is_labelled = False
 
-    def lines(self, form: Format) -> str:
+    def text(self, form: Format) -> str:
         """Errors: whatever the source's data makes of it."""
         if self.error:
             return ""
-        text = self._lines.get(form)
-        if text is None:
-            if not self._labelled:
-                self._labelled = [LabelledFamily(family) for family in self._families]
-                for family in self._labelled:
-                    family.check()
-            text = "".join([line for family in self._labelled for line in family.lines(form)])
-            self._lines[form] = text
-        return text
+        if not self._is_labelled:
+            before = self.labelled
+            self.labelled = {
+                family.name: _labelled(family, before.get(family.name)) for family in self._families
+            }
+            self._is_labelled = True
+        return "".join([family.text(form) for family in self.labelled.values()])
 
-    def _bound(self, families: tuple[MetricFamily, ...]) -> list[MetricFamily]:
+    def _bound(self, families: Iterable[MetricFamily]) -> list[MetricFamily]:
         room = MOST_SAMPLES
         bounded = []
         for family in families:
@@ -101,6 +110,14 @@ class _SourceText:
             room -= len(kept)
             bounded.append(family._replace(samples=kept))
         return bounded
+
+
+def _labelled(family: MetricFamily, before: LabelledFamily | None) -> LabelledFamily:
+    if before is not None and before.family == family:
+        return before
+    labelled = LabelledFamily(family, before)
+    labelled.check()
+    return labelled
 
 
 class MetricsPage:
@@ -164,7 +181,7 @@ class MetricsPage:
                 stamp = source.stamp
                 text = self._sources.get(name)
                 if text is None or text.stamp != stamp:
-                    text = _SourceText(name, stamp, tuple(source.families()))
+                    text = _SourceText(name, stamp, source.families(), text)
                 sources[name] = text
             except Exception as error:  # noqa: BLE001 - one part must not cost all the others
                 self._note(name, f"{type(error).__name__}: {error}")
@@ -230,7 +247,7 @@ def _source_lines(sources: Sequence[_SourceText], form: Format, taken: set[str])
         try:
             if twice := taken & source.names:
                 raise ValueError(f"{min(twice)} is on the page already")  # noqa: TRY301
-            yield source.lines(form)
+            yield source.text(form)
             taken |= source.names
         except Exception as error:  # noqa: BLE001 - as in MetricsPage.gather
             source.error = f"{type(error).__name__}: {error}"

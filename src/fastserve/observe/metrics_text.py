@@ -124,30 +124,50 @@ def head(name: str, text: str, kind: str, form: Format) -> str:
 
 def write(families: Iterable[MetricFamily], form: Format) -> str:
     """Heads and samples. Errors: ValueError for a label's name."""
-    return "".join([lines for family in families for lines in LabelledFamily(family).lines(form)])
+    return "".join([LabelledFamily(family).text(form) for family in families])
 
 
 class LabelledFamily:
-    """A family whose labels are written once for all formats."""
+    """A family whose labels are written once for all formats, and its text once for each.
 
-    def __init__(self, family: MetricFamily) -> None:
-        self._family = family
-        self._pairs = [label_pairs(labels) for labels, _ in family.samples]
+    `before`: the same family at an earlier scrape; labels that stayed in their place are taken
+    from it.
+    """
 
-    def lines(self, form: Format) -> Iterator[str]:
-        family = self._family
+    def __init__(self, family: MetricFamily, before: "LabelledFamily | None" = None) -> None:
+        self.family = family
+        self._texts: dict[Format, str] = {}
+        samples = family.samples
+        if before is None or len(before.family.samples) != len(samples):
+            self.pairs = [label_pairs(labels) for labels, _ in samples]
+        else:
+            self.pairs = [
+                pairs if labels == old else label_pairs(labels)
+                for (labels, _), (old, _), pairs in zip(
+                    samples, before.family.samples, before.pairs, strict=True
+                )
+            ]
+
+    def text(self, form: Format) -> str:
+        text = self._texts.get(form)
+        if text is None:
+            text = self._texts[form] = "".join(self._lines(form))
+        return text
+
+    def _lines(self, form: Format) -> Iterator[str]:
+        family = self.family
         name = family.name
         yield head(name, family.help, family.type, form)
-        for pairs, (_, value) in zip(self._pairs, family.samples, strict=True):
+        for pairs, (_, value) in zip(self.pairs, family.samples, strict=True):
             yield f"{name}{{{pairs}}} {number(value)}\n" if pairs else f"{name} {number(value)}\n"
 
     def check(self) -> None:
         """What a source must keep to. Errors: ValueError that says what is wrong."""
-        name = self._family.name
+        name = self.family.name
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r}: expected a name of the form fastserve_x_y")
-        if name.endswith("_total") != (self._family.type == "counter"):
+        if name.endswith("_total") != (self.family.type == "counter"):
             raise ValueError(f"{name}: a counter, and nothing else, ends in _total")
-        if len(set(self._pairs)) < len(self._pairs):
-            twice = next(pairs for pairs, count in Counter(self._pairs).items() if count > 1)
+        if len(set(self.pairs)) < len(self.pairs):
+            twice = next(pairs for pairs, count in Counter(self.pairs).items() if count > 1)
             raise ValueError(f"{name}: two samples have the labels {twice or 'of none'}")
