@@ -40,7 +40,7 @@ def test_page_names_no_option_that_is_not_there():
 
 
 def test_page_shows_only_commands_that_exist():
-    shown = re.findall(r"^fastserve (\w+)(?: (\w+))?", PAGE, re.MULTILINE)
+    shown = re.findall(r"^fastserve ([\w-]+)(?: (\w[\w-]*))?", PAGE, re.MULTILINE)
     assert shown
     for first, second in shown:
         assert first in COMMANDS or f"{first} {second}" in COMMANDS

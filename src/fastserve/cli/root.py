@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "drift": "Make reference profiles, and show how far live rows are from them.",
     "audit": "Show or verify the record of every change.",
     "capture": "Export captured requests, or show what there is.",
+    "observe": "Write alert rules and a dashboard for the metrics page.",
     "config": "Show the settings of a server and where they came from.",
     "plan": "Show threads, batching and memory for a repository.",
     "completion": "Print the script that completes commands in a shell.",
