@@ -29,7 +29,7 @@ def promtool(*arguments, stdin=None):
 
 
 class Prometheus:
-    """One that scrapes `targets` four times a second, with its data under `folder`.
+    """One that scrapes `targets` twice a second, with its data under `folder`.
 
     `rules`: the text of a rule file; what its alerts wait for is not shortened here.
     """
@@ -40,7 +40,7 @@ class Prometheus:
         folder.mkdir()
         (folder / "rules.yml").write_text(rules)
         config = [
-            'global: {scrape_interval: "250ms", scrape_timeout: "250ms",',
+            'global: {scrape_interval: "500ms", scrape_timeout: "500ms",',
             '         evaluation_interval: "250ms"}',
             *(["rule_files: [rules.yml]"] if rules else []),
             "scrape_configs:",
