@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
 import statistics
 import subprocess
@@ -29,6 +30,7 @@ import payload
 from children import SERVER_CORE, Fastserve, Nghttpd
 from rich.console import Console
 from rich.table import Table
+from scraper import SCRAPES_PER_SECOND, Scraper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,7 @@ SHAPES = {"mlp": (30,), "gbt": (30,), "conv": (3, 112, 112), "gap": (3, 224, 224
 IMAGE_BYTES = 4 * 3 * 224 * 224
 PACED_RATE = 2_000
 PACED_SECONDS = 6.0
+SCRAPED_MODELS = 100
 
 
 @dataclass
@@ -86,6 +89,15 @@ class Setting:
             link = chosen / model
             if not link.exists():
                 subprocess.run(["cp", "-r", str(self.repository / model), str(link)], check=True)
+        return chosen
+
+    def many(self, model: str, count: int) -> Path:
+        """Returns a repository that holds this model under its name and count - 1 others."""
+        chosen = self.folder / f"{count}-{model}"
+        for number in range(count):
+            name = model if number == 0 else f"{model}-{number}"
+            if not (chosen / name).exists():
+                shutil.copytree(self.repository / model, chosen / name)
         return chosen
 
     def body(self, model: str, rows: int = 1) -> Path:
@@ -199,6 +211,40 @@ def busy_python(setting: Setting) -> list[Figure]:
     return [Figure("busy Python thread", what, values, 1.3, at_least=False, detail=detail)]
 
 
+def scraped(setting: Setting) -> list[Figure]:
+    """Tail latency while the page of a hundred models is scraped; server on both cores."""
+    body = setting.body("mlp")
+    calm_us, scraped_us, page_ms = [], [], []
+    repository = setting.many("mlp", SCRAPED_MODELS)
+    with Fastserve(repository, setting.log("scraped"), cores="0,1") as ours:
+        paced = partial(
+            h2load.run,
+            ours.url(),
+            connections=4,
+            requests_per_second=PACED_RATE,
+            seconds=PACED_SECONDS,
+            body=body,
+            log=True,
+        )
+        for _ in range(setting.repeats):
+            calm_us.append(paced().percentile(0.999))
+            with Scraper(ours.http) as scraper:
+                scraped_us.append(paced().percentile(0.999))
+            page_ms += [seconds * 1000 for seconds in scraper.seconds]
+    detail = {
+        "calm_p999_us": statistics.median(calm_us),
+        "scraped_p999_us": statistics.median(scraped_us),
+        "page_p50_ms": statistics.median(page_ms),
+        "page_max_ms": max(page_ms),
+    }
+    values = [busy / calm for busy, calm in zip(scraped_us, calm_us, strict=True)]
+    what = (
+        f"p99.9 at {PACED_RATE} requests/s while {SCRAPED_MODELS} models are scraped "
+        f"{SCRAPES_PER_SECOND} times a second, against without"
+    )
+    return [Figure("scraped", what, values, 1.3, at_least=False, detail=detail)]
+
+
 def rows_against_runtime(
     setting: Setting, model: str, rows: int, in_flight: int, goal: float
 ) -> Figure:
@@ -284,6 +330,7 @@ FIGURES: dict[str, Callable[[Setting], list[Figure]]] = {
     "small": small_requests,
     "one": one_in_flight,
     "busy": busy_python,
+    "scraped": scraped,
     "conv": convolution,
     "large": large_tensors,
     "trees": trees,
