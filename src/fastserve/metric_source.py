@@ -14,7 +14,8 @@ Rules, which the page and its tests hold every source to:
   fixed lists, never from a request. A long value is cut to `LONGEST_LABEL` characters with a hash
   of the whole at its end; a control character is replaced. Samples above `MOST_SAMPLES` of one
   source are left out and counted.
-* No family twice on the page, no label set twice in a family.
+* No family twice on the page, a counter `x_total` and a gauge `x` counting as one; no label set
+  twice in a family.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence

@@ -57,6 +57,10 @@ def test_page_of_a_real_server_has_exactly_what_the_document_lists(page):
     for name in ("fastserve_metrics_source_errors_total", "fastserve_metrics_left_out_samples"):
         found[name] = documented[name]
     assert {name: family for name, family in found.items() if name not in optional} == documented
+    for name in found.keys() & optional.keys():
+        kind, labels = found[name]
+        assert kind == optional[name].type, name
+        assert labels in (frozenset(), optional[name].labels), name
 
 
 def test_document_says_what_each_metric_means():
@@ -90,7 +94,7 @@ def test_dashboard_reads_only_documented_metrics_and_most_of_them():
     read = set().union(*map(metric_table.names_in, expressions(dashboard())))
     ours = {name for name in metric_table.rows() if name.startswith("fastserve_")}
     assert read <= metric_table.rows().keys()
-    assert len(read & ours) > 0.7 * len(ours)
+    assert len(read & ours) > 0.5 * len(ours)
 
 
 def test_labels_in_expressions_are_those_of_the_metric():

@@ -167,6 +167,8 @@ async def test_source_is_asked_again_only_when_its_stamp_changed(make_page):
         (gauge("a name", 1),),
         (gauge("fastserve_x", 1), gauge("fastserve_x", 2)),
         (gauge("fastserve_good", 2),),
+        (MetricFamily("fastserve_good_total", "help", "counter", []),),
+        (MetricFamily("fastserve_x_total", "help", "counter", []), gauge("fastserve_x", 1)),
         (gauge("fastserve_ready", 2),),
         (gauge("fastserve_request_seconds", 2),),
         (gauge("fastserve_x", 1, model=7),),

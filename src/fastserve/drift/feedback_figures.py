@@ -38,7 +38,10 @@ _COUNTERS = {
     "expired": ("fastserve_feedback_predictions_expired_total", "Predictions that left for age"),
 }
 _GAUGES = {
-    "records": ("fastserve_feedback_predictions", "Predictions that a label can be joined to"),
+    "records": (
+        "fastserve_feedback_waiting_predictions",
+        "Predictions that a label can be joined to",
+    ),
     "bytes": ("fastserve_feedback_bytes", "Memory that they take"),
     "waiting": ("fastserve_feedback_waiting_labels", "Labels that wait for their prediction"),
 }

@@ -82,7 +82,7 @@ class _SourceText:
         self.left_out = 0
         self.error = ""
         self._families = self._bound(families)
-        self.names = frozenset(family.name for family in self._families)
+        self.names = frozenset(_plain_name(family.name) for family in self._families)
         if len(self.names) < len(self._families):
             raise ValueError("a family comes twice")
         # By name; of the last time until they are written.
@@ -110,6 +110,11 @@ class _SourceText:
             room -= len(kept)
             bounded.append(family._replace(samples=kept))
         return bounded
+
+
+def _plain_name(name: str) -> str:
+    """As OpenMetrics has it: a counter x_total and a gauge x cannot both be there."""
+    return name.removesuffix("_total")
 
 
 def _labelled(family: MetricFamily, before: LabelledFamily | None) -> LabelledFamily:
@@ -208,7 +213,7 @@ class MetricsPage:
         parts = [self._process_lines(form), write(families, form)]
         for histogram in self._histograms:
             parts.extend(histogram.lines(versions, form))
-        taken = {family.name for family in families}
+        taken = {_plain_name(family.name) for family in families}
         taken.update(histogram.name for histogram in self._histograms)
         parts.extend(_source_lines(gathered.sources, form, taken))
         if form is Format.OPENMETRICS:
