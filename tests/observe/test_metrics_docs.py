@@ -63,6 +63,17 @@ def test_page_of_a_real_server_has_exactly_what_the_document_lists(page):
         assert labels in (frozenset(), optional[name].labels), name
 
 
+def test_document_has_every_name_that_the_code_has():
+    sources = Path(__file__).parents[2] / "src" / "fastserve"
+    named = {
+        name
+        for path in sources.rglob("*.py")
+        for name in re.findall(r'"(fastserve_[a-z0-9_]+)"', path.read_text())
+    }
+    assert len(named) > 50
+    assert named <= metric_table.rows().keys()
+
+
 def test_document_says_what_each_metric_means():
     assert len(metric_table.rows()) > 60
     assert all(len(row.meaning) > 3 for row in metric_table.rows().values())
