@@ -1,11 +1,12 @@
 """Instructions per request on the io thread, by layer: a table that may only fall.
 
-    python bench/instructions.py [--update]
+    python bench/instructions.py [--update | --record SHARE]
 
 Runs csrc/bench/serve_bench.cc under callgrind, warms it up, and counts what the io thread executes
 for a known number of requests. One connection with one call in flight makes a sweep of exactly one
 request, so the count is repeatable; it must not be more than 3 % above the stored table. 4 x 64 is
-printed beside it: there a sweep holds what happened to arrive, so it is a report.
+printed beside it: there a sweep holds what happened to arrive, so it is a report. With --record, so
+many calls leave a record for a span and a line of the access log, and nothing is compared.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def self_costs(profile: Path) -> Counter[str]:
 class ProfiledServer:
     """serve_bench under callgrind."""
 
-    def __init__(self, program: Path, folder: Path) -> None:
+    def __init__(self, program: Path, folder: Path, record: float = 0.0) -> None:
         spec = importlib.util.find_spec("onnxruntime")
         if spec is None or spec.origin is None:
             raise SystemExit("onnxruntime is not installed: make build")
@@ -93,6 +94,8 @@ class ProfiledServer:
         # An inline budget without end, since under valgrind the model looks too slow for the io
         # thread; no polling, which would count as work.
         serve = [str(program), str(library), str(model), "256", "1", "1000000000", "0"]
+        if record > 0:
+            serve.append(str(record))
         with (folder / "valgrind.log").open("wb") as log:
             self._process = subprocess.Popen(
                 ["valgrind", *options, *serve],
@@ -145,9 +148,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="store what was measured")
     parser.add_argument("--program", type=Path, default=ROOT / "build" / "release" / "serve_bench")
+    parser.add_argument("--record", type=float, default=0.0, help="share of calls to record")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = ProfiledServer(arguments.program, Path(folder))
+        server = ProfiledServer(arguments.program, Path(folder), arguments.record)
         try:
             table = {name: server.per_request(depth) for name, depth in DEPTHS.items()}
         finally:
@@ -158,6 +162,8 @@ def main() -> None:
         for place, cost in costs.items():
             print(f"  {place:28} {cost:>8,}")
         table[name] = {"total": ours, **costs}
+    if arguments.record > 0:
+        return
     if arguments.update:
         STORED.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
         return

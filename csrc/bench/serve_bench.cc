@@ -1,21 +1,29 @@
 // The whole request path without Python: one model behind the real transport, until its standard
 // input closes. For h2load, for profilers, and for counting instructions (bench/instructions.py).
 //
-//   serve_bench LIBONNXRUNTIME MODEL.onnx MAX_ROWS [IO_THREADS [INLINE_US [POLL_US]]]
+//   serve_bench LIBONNXRUNTIME MODEL.onnx MAX_ROWS [IO_THREADS [INLINE_US [POLL_US [RECORD]]]]
+//
+// RECORD, a share: so many calls are recorded for a span and a line of the access log, and thrown
+// away by a thread of their own.
 //
 // Prints the port on one line when it answers. The model's name is "mlp".
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "fastserve/base/bytes.h"
 #include "fastserve/engine/engine.h"
 #include "fastserve/front/bridge.h"
+#include "fastserve/front/call_log.h"
 #include "fastserve/front/thread_front.h"
 #include "fastserve/net/server.h"
 #include "fastserve/runtime/session.h"
@@ -72,16 +80,33 @@ int main(int argc, char** argv) {
   net::ServerOptions options;
   options.io_threads = io_threads;
   if (argc > 6) options.poll_budget = std::atoll(argv[6]) * kMicrosecond;
-  net::Server server(options, front::thread_front_factory(&engine, &bridge, {}));
+  const double share = argc > 7 ? std::atof(argv[7]) : 0;
+  front::CallLog log({.has_tracing = share > 0,
+                      .trace_share = share,
+                      .has_access_log = share > 0,
+                      .access_share = share});
+  std::atomic<bool> is_over{share <= 0};
+  std::thread reader([&] {
+    std::vector<front::CallRecord> records;
+    while (!is_over) {
+      records.clear();
+      log.read(1024, &records);
+      if (records.empty()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  });
+  const front::FrontOptions front{.tokens = nullptr, .call_log = share > 0 ? &log : nullptr};
+  net::Server server(options, front::thread_front_factory(&engine, &bridge, front));
   int os_error = 0;
   const auto bound = server.listen_tcp("127.0.0.1", 0, nullptr, &os_error);
-  if (!bound.ok()) return fail(bound.status());
-  if (const Status status = server.start(); !status.ok()) return fail(status);
+  if (!bound.ok()) std::exit(fail(bound.status()));
+  if (const Status status = server.start(); !status.ok()) std::exit(fail(status));
   std::printf("%d\n", bound.value().port);
   std::fflush(stdout);
   char byte = 0;
   while (read(STDIN_FILENO, &byte, 1) > 0) {
   }
   server.close();
+  is_over = true;
+  reader.join();
   return 0;
 }

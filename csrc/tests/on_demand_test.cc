@@ -105,11 +105,11 @@ TEST_CASE("requests that wait for their version are bounded") {
 TEST_CASE("raw_port answers a request that waited for its version") {
   FrontFixture f;
   f.publish_unloaded(true);
-  front::RawPort port(&f.engine);
+  front::RawPort port(&f.engine, nullptr);
   const std::string message = request({9});
   Nanos retry_after = 0;
-  REQUIRE(port.submit(1, as_bytes(message), kNever, &retry_after).ok());
-  REQUIRE(port.submit(2, as_bytes(message), kNever, &retry_after).ok());
+  REQUIRE(port.submit(1, as_bytes(message), kNever, {}, &retry_after).ok());
+  REQUIRE(port.submit(2, as_bytes(message), kNever, {}, &retry_after).ok());
   port.cancel(2);
   wait_for_wish(f.engine);
   f.publish();

@@ -132,7 +132,8 @@ class SocketClient {
 
   // Queues a call; write() or pump() sends it. `ends`: half-closes after `body`.
   int32_t call(const std::string& path, std::string body, bool ends = true,
-               const std::string& timeout = "") {
+               const std::string& timeout = "",
+               const std::vector<std::pair<std::string, std::string>>& metadata = {}) {
     const auto field = [](const char* name, const std::string& value) {
       return nghttp2_nv{reinterpret_cast<uint8_t*>(const_cast<char*>(name)),
                         reinterpret_cast<uint8_t*>(const_cast<char*>(value.data())),
@@ -144,6 +145,7 @@ class SocketClient {
                                        field(":path", path),        field(":authority", host),
                                        field("content-type", type), field("te", te)};
     if (!timeout.empty()) headers.push_back(field("grpc-timeout", timeout));
+    for (const auto& [name, value] : metadata) headers.push_back(field(name.c_str(), value));
     auto upload = std::make_unique<Upload>(Upload{std::move(body), 0, ends});
     nghttp2_data_provider provider{{.ptr = upload.get()}, read_upload};
     const int32_t id = nghttp2_submit_request(session_, nullptr, headers.data(), headers.size(),

@@ -11,6 +11,7 @@
 #include "fastserve/base/status.h"
 #include "fastserve/base/timer_wheel.h"
 #include "fastserve/engine/request.h"
+#include "fastserve/front/call_record.h"
 #include "fastserve/grpc/call.h"
 
 namespace fastserve::front {
@@ -44,6 +45,9 @@ struct InferCall : engine::Request {
   std::vector<std::pair<std::string, std::string>> headers;
   // Why its version was chosen, for the reply; empty where no route did.
   std::string route;
+  // Null: not sampled for a trace or the access log. complete() writes its timing, all else is the
+  // front's.
+  CallRecord* record = nullptr;
 
   Buffer message;  // what request.inputs and `id` point into
   Buffer arena;    // typed contents turned raw
@@ -75,6 +79,7 @@ struct InferCall : engine::Request {
     token = 0;
     headers.clear();
     route.clear();
+    record = nullptr;
     message.shrink(kKeptBytes);
     arena.shrink(kKeptBytes);
     reply.shrink(kKeptBytes);

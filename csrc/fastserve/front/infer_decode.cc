@@ -295,6 +295,7 @@ Status decode_infer(const engine::ModelSet& models, size_t writer, wire::InferRe
   Status status = wire::parse_infer_request(infer->message.bytes(), kLimits, scratch);
   if (!status.ok()) return status;
   infer->id = scratch->id;
+  if (infer->record != nullptr) infer->record->model.assign(scratch->model_name);
   const Result<engine::FoundVersion> found = models.find(
       scratch->model_name, scratch->model_version, RouteRequest(*infer, *scratch), writer);
   if (!found.ok()) {

@@ -9,9 +9,11 @@
 
 namespace fastserve::front {
 
-InferDesk::InferDesk(engine::Engine* engine, std::function<void(InferCall&)> on_answer,
-                     std::function<void()> wake)
-    : on_answer_(std::move(on_answer)), wake_(std::move(wake)) {
+InferDesk::InferDesk(engine::Engine* engine, CallLog* log,
+                     std::function<void(InferCall&)> on_answer, std::function<void()> wake)
+    : on_answer_(std::move(on_answer)),
+      wake_(std::move(wake)),
+      book_(log == nullptr ? nullptr : log->open_book()) {
   port_ = engine->open_port(this, /*allow_inline=*/true, wake_);
 }
 
@@ -34,6 +36,7 @@ void InferDesk::close() {
     std::this_thread::yield();
   }
   port_.reset();
+  if (book_ != nullptr) book_->close();
 }
 
 InferCall* InferDesk::take() {
@@ -49,14 +52,36 @@ InferCall* InferDesk::take() {
 }
 
 void InferDesk::give_back(InferCall* infer) {
+  if (infer->record != nullptr) {
+    fill_record(infer, Code::kCancelled);
+    book_->leave(infer->record);
+  }
   infer->recycle();
   --in_use_;
   infer->next = std::exchange(free_, infer);
 }
 
+void InferDesk::fill_record(InferCall* infer, Code code) {
+  CallRecord& record = *infer->record;
+  if (record.is_ended) return;
+  record.is_ended = true;
+  record.code = code;
+  record.answered = monotonic_now();
+  record.id.assign(infer->id);
+  record.received_bytes = infer->message.size();
+  if (code == Code::kOk && !infer->reply.empty()) {
+    record.sent_bytes = infer->reply.size() - grpc::kMessageHeadroom;
+  }
+  if (!infer->version) return;
+  record.version = infer->version->config().number;
+  // What was not understood has no rows that anybody counted.
+  if (code != Code::kInvalidArgument) record.rows = infer->rows;
+}
+
 Status InferDesk::start(InferCall* infer, Nanos now) {
   owner_.store(pthread_self(), std::memory_order_relaxed);
   infer->arrival = now;
+  if (infer->record != nullptr) infer->record->received = now;
   return admit(infer, now);
 }
 
@@ -131,8 +156,9 @@ bool InferDesk::cancel(InferCall* infer, engine::Failure why) {
 void InferDesk::flush() { port_->flush(); }
 
 void InferDesk::complete(engine::Request& request, const Status& status,
-                         std::span<const TensorView> outputs, const engine::Timing&) {
+                         std::span<const TensorView> outputs, const engine::Timing& timing) {
   auto& infer = static_cast<InferCall&>(request);
+  if (infer.record != nullptr) infer.record->timing = timing;
   if (!status.ok()) {
     infer.status = status;
   } else if (!infer.is_abandoned) {

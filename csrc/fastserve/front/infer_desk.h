@@ -14,6 +14,7 @@
 #include "fastserve/base/status.h"
 #include "fastserve/engine/engine.h"
 #include "fastserve/engine/port.h"
+#include "fastserve/front/call_log.h"
 #include "fastserve/front/infer_call.h"
 #include "fastserve/wire/infer_request.h"
 
@@ -25,7 +26,8 @@ class InferDesk final : public engine::Completion {
   // `on_answer` gets each submitted call back once, on the owner's thread, inside flush() or
   // run_inbox(): infer.status says how it went, infer.reply holds the framed answer if well. The
   // receiver then owns the call and gives it back.
-  InferDesk(engine::Engine* engine, std::function<void(InferCall&)> on_answer,
+  // `log` may be null: nothing is recorded then.
+  InferDesk(engine::Engine* engine, CallLog* log, std::function<void(InferCall&)> on_answer,
             std::function<void()> wake);
   ~InferDesk() override;
   InferDesk(const InferDesk&) = delete;
@@ -43,7 +45,16 @@ class InferDesk final : public engine::Completion {
   // So many calls are in use that no more should be begun.
   bool is_crowded() const { return in_use_ >= kMaxCalls; }
   InferCall* take();
+  // Its record, where it has one, is complete then: as end_record said, else as cancelled.
   void give_back(InferCall* infer);
+
+  // Where calls that are sampled are recorded; null when none is.
+  CallBook* book() const { return book_.get(); }
+  // How the call ended for its caller; what is said first stays. `infer` still has its message, and
+  // its reply unless that was sent.
+  void end_record(InferCall* infer, Code code) {
+    if (infer->record != nullptr) fill_record(infer, code);
+  }
 
   // Decodes and submits; a request for a version that is loaded on demand waits here until it can
   // be. Not ok: refused, counted, and still the caller's.
@@ -61,6 +72,7 @@ class InferDesk final : public engine::Completion {
 
  private:
   Status admit(InferCall* infer, Nanos now);
+  static void fill_record(InferCall* infer, Code code);
   Status park(InferCall* infer);
   void unpark(InferCall* infer);
   // Tries what waits for a version again, if what is served has changed.
@@ -68,6 +80,7 @@ class InferDesk final : public engine::Completion {
 
   const std::function<void(InferCall&)> on_answer_;
   const std::function<void()> wake_;
+  const std::shared_ptr<CallBook> book_;
   std::unique_ptr<engine::Port> port_;
   wire::InferRequestView scratch_;
   std::vector<std::unique_ptr<InferCall>> calls_;  // every call ever made; reused through free_

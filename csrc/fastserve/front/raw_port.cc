@@ -7,10 +7,10 @@
 
 namespace fastserve::front {
 
-RawPort::RawPort(engine::Engine* engine)
+RawPort::RawPort(engine::Engine* engine, CallLog* log)
     : event_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       desk_(
-          engine, [this](InferCall& infer) { on_answer(infer); },
+          engine, log, [this](InferCall& infer) { on_answer(infer); },
           [fd = event_fd_] {
             const uint64_t one = 1;
             // The only failure of an eventfd's write is a full counter, and then it is readable
@@ -23,16 +23,23 @@ RawPort::~RawPort() {
   close(event_fd_);
 }
 
-Status RawPort::submit(uint64_t token, ByteSpan message, Nanos deadline, Nanos* retry_after) {
+Status RawPort::submit(uint64_t token, ByteSpan message, Nanos deadline, const RawOrigin& origin,
+                       Nanos* retry_after) {
   *retry_after = 0;
   InferCall* infer = desk_.take();
   infer->token = token;
   infer->deadline = deadline;
+  if (CallBook* book = desk_.book(); book != nullptr) {
+    infer->record = book->begin(book->read_context(origin.traceparent, origin.tracestate),
+                                origin.method, origin.peer);
+    if (infer->record != nullptr) infer->record->token = origin.token;
+  }
   infer->message.reserve_message(message.size(), message.size());
   infer->message.append(message);
   Status status = desk_.start(infer, monotonic_now());
   if (!status.ok()) {
     *retry_after = infer->retry_after;
+    desk_.end_record(infer, status.code());
     desk_.give_back(infer);
     return status;
   }
@@ -45,6 +52,9 @@ void RawPort::cancel(uint64_t token) {
   const auto found = open_.find(token);
   if (found == open_.end()) return;
   InferCall* infer = found->second;
+  // A transport that has no other word cancels what is overdue, too.
+  desk_.end_record(infer,
+                   infer->deadline <= monotonic_now() ? Code::kDeadlineExceeded : Code::kCancelled);
   if (!desk_.cancel(infer, engine::Failure::kCancelled)) return;
   open_.erase(found);
   desk_.give_back(infer);
@@ -52,6 +62,7 @@ void RawPort::cancel(uint64_t token) {
 
 void RawPort::on_answer(InferCall& infer) {
   open_.erase(infer.token);
+  desk_.end_record(&infer, infer.status.code());
   if (infer.is_abandoned) {  // cancelled: it has no reply, and nobody waits for one
     desk_.give_back(&infer);
     return;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -13,9 +14,19 @@
 #include "fastserve/base/bytes.h"
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
+#include "fastserve/front/call_log.h"
 #include "fastserve/front/infer_desk.h"
 
 namespace fastserve::front {
+
+// Where a request comes from, for its record. The views are read at once.
+struct RawOrigin {
+  CallMethod method = CallMethod::kModelInfer;
+  std::string_view peer;
+  std::string_view traceparent;
+  std::string_view tracestate;
+  int32_t token = -1;  // as CallRecord::token
+};
 
 struct RawAnswer {
   uint64_t token = 0;
@@ -25,7 +36,8 @@ struct RawAnswer {
 
 class RawPort {
  public:
-  explicit RawPort(engine::Engine* engine);
+  // `log` may be null: nothing is recorded then. Both outlive the port.
+  RawPort(engine::Engine* engine, CallLog* log);
   ~RawPort();
   RawPort(const RawPort&) = delete;
   RawPort& operator=(const RawPort&) = delete;
@@ -36,7 +48,8 @@ class RawPort {
   // Submits one request, copied. Its answer comes out of take(), which may have it at once when it
   // ran on this thread. `token` is the caller's and not in use. Not ok: refused, nothing will come;
   // *retry_after says when to try again (0: no advice).
-  Status submit(uint64_t token, ByteSpan message, Nanos deadline, Nanos* retry_after);
+  Status submit(uint64_t token, ByteSpan message, Nanos deadline, const RawOrigin& origin,
+                Nanos* retry_after);
   // The answer is no longer wanted; it may still come out of take().
   void cancel(uint64_t token);
   // Appends what is finished.

@@ -15,7 +15,7 @@ constexpr size_t kMaxUnanswered = 8192;
 
 }  // namespace
 
-StreamCall::StreamCall(grpc::Call* call, InferDesk* desk, TimerWheel* timers)
+StreamCall::StreamCall(grpc::Call* call, InferDesk* desk, TimerWheel* timers, int32_t token)
     : call_(call),
       desk_(desk),
       timers_(timers),
@@ -24,9 +24,13 @@ StreamCall::StreamCall(grpc::Call* call, InferDesk* desk, TimerWheel* timers)
             static_cast<StreamCall*>(self)->end({Code::kDeadlineExceeded, "Deadline Exceeded"});
           },
           this),
+      token_(token),
       ends_on_error_(call->header("triton_grpc_error") == "true") {
   call_->hold_messages(true);
   timers_->arm(deadline_timer_, call_->deadline());
+  if (CallBook* book = desk_->book(); book != nullptr) {
+    trace_ = book->read_context(*call_);
+  }
 }
 
 StreamCall::~StreamCall() {
@@ -38,6 +42,8 @@ void StreamCall::drop_asked(engine::Failure why) {
   for (InferCall* infer : std::exchange(asked_, {})) {
     infer->stream = nullptr;
     infer->call = nullptr;
+    desk_->end_record(
+        infer, why == engine::Failure::kExpired ? Code::kDeadlineExceeded : Code::kCancelled);
     // One that runs comes back through the front, which finds nobody waiting.
     if (infer->phase == InferPhase::kAnswered || desk_->cancel(infer, why)) desk_->give_back(infer);
   }
@@ -57,16 +63,24 @@ void StreamCall::on_message(Buffer& message, Nanos now) {
   infer->call = call_;
   infer->deadline = call_->deadline();
   infer->message.swap(message);
+  if (desk_->book() != nullptr) infer->record = begin_record();
   asked_.push_back(infer);
   infer->status = desk_->start(infer, now);
   if (infer->status.ok()) return;
   infer->phase = InferPhase::kAnswered;
+  desk_->end_record(infer, infer->status.code());
   // It may wait long for the answers before it: the words stay, the tensors go.
   if (!ends_on_error_) infer->reply = encode_stream_error(infer->status, infer->id);
   infer->id = {};
   infer->message.shrink(0);
   infer->arena.shrink(0);
   send_ready();
+}
+
+CallRecord* StreamCall::begin_record() {
+  CallRecord* record = desk_->book()->begin(trace_, CallMethod::kModelStreamInfer, call_->peer());
+  if (record != nullptr) record->token = token_;
+  return record;
 }
 
 void StreamCall::on_half_close() {
@@ -89,6 +103,7 @@ void StreamCall::send_ready() {
     if (!status.ok() && !ends_on_error_ && infer->reply.empty()) {
       infer->reply = encode_stream_error(status, infer->id);
     }
+    desk_->end_record(infer, status.code());
     if (status.ok() || !ends_on_error_) call_->send_message(std::move(infer->reply));
     desk_->give_back(infer);
     call_->credit(held);

@@ -8,13 +8,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 
 #include "fastserve/base/buffer.h"
 #include "fastserve/base/clock.h"
 #include "fastserve/base/timer_wheel.h"
+#include "fastserve/front/call_record.h"
 #include "fastserve/front/infer_call.h"
 #include "fastserve/front/infer_desk.h"
+#include "fastserve/front/trace_context.h"
 #include "fastserve/grpc/call.h"
 
 namespace fastserve::front {
@@ -22,7 +25,8 @@ namespace fastserve::front {
 // Thread: its front's.
 class StreamCall {
  public:
-  StreamCall(grpc::Call* call, InferDesk* desk, TimerWheel* timers);
+  // `token`: which one the caller sent, for the records of its inferences.
+  StreamCall(grpc::Call* call, InferDesk* desk, TimerWheel* timers, int32_t token);
   // The call is gone or finished: what is still asked is cancelled.
   ~StreamCall();
   StreamCall(const StreamCall&) = delete;
@@ -39,12 +43,15 @@ class StreamCall {
   void send_ready();
   void end(const Status& status);
   void drop_asked(engine::Failure why);
+  CallRecord* begin_record();
 
   grpc::Call* call_;  // null once finished
   InferDesk* const desk_;
   TimerWheel* const timers_;
   Timer deadline_timer_;
   std::deque<InferCall*> asked_;  // oldest first
+  TraceContext trace_;            // of the whole stream
+  const int32_t token_;
   const bool ends_on_error_;
   bool is_half_closed_ = false;
 };

@@ -40,41 +40,51 @@ void finish_answered(grpc::Call& call, const InferCall& infer) {
   call.finish(ok_status(), trailers);
 }
 
+CallRecord* begin_record(CallBook* book, const grpc::Call& call, CallMethod method, int32_t token) {
+  // Whoever was not let in fills no collector.
+  CallRecord* record = book->begin(book->read_context(call), method, call.peer(),
+                                   /*may_trace=*/token != kRefusedToken);
+  if (record != nullptr) record->token = token;
+  return record;
+}
+
 }  // namespace
 
 ThreadFront::ThreadFront(engine::Engine* engine, Bridge* bridge, const FrontOptions& options,
                          int index, std::function<void()> wake)
-    : tokens_(options.tokens),
+    : options_(options),
+      tokens_(options.tokens),
       timers_(monotonic_now()),
       desk_(
-          engine, [this](InferCall& infer) { on_answer(infer); }, wake),
+          engine, options_.call_log, [this](InferCall& infer) { on_answer(infer); }, wake),
       bridge_(bridge, index, &timers_, wake) {}
 
 ThreadFront::~ThreadFront() = default;
 
-bool ThreadFront::is_allowed(grpc::Call& call) {
-  return tokens_.lets_in(call.header("authorization"));
-}
-
 void ThreadFront::on_call(grpc::Call& call) {
   call.user_tag = kNothing;
-  if (!is_allowed(call)) {
-    call.finish({Code::kUnauthenticated,
-                 "a valid token is required: send metadata 'authorization: Bearer <token>'"});
+  const int32_t token = tokens_.find(call.header("authorization"));
+  if (token == kRefusedToken) {
+    refuse(call, token,
+           {Code::kUnauthenticated,
+            "a valid token is required: send metadata 'authorization: Bearer <token>'"});
     return;
   }
   if (is_draining_) {
-    call.finish({Code::kUnavailable, "Server is stopping; connect to another replica"});
+    refuse(call, token, {Code::kUnavailable, "Server is stopping; connect to another replica"});
     return;
   }
   const bool is_unary = call.path() == kModelInfer;
   const bool is_stream = call.path() == kModelStreamInfer;
   if ((is_unary || is_stream) && desk_.is_crowded()) {
-    finish_refused(call, {Code::kResourceExhausted, "too many calls are open; retry later"}, 0);
+    refuse(call, token, {Code::kResourceExhausted, "too many calls are open; retry later"});
   } else if (is_unary) {
     InferCall* infer = desk_.take();
     infer->call = &call;
     infer->deadline = call.deadline();
+    if (desk_.book() != nullptr) {
+      infer->record = begin_record(desk_.book(), call, CallMethod::kModelInfer, token);
+    }
     call.user = infer;
     call.user_tag = kInfer;
     infer->deadline_timer.set(
@@ -84,12 +94,26 @@ void ThreadFront::on_call(grpc::Call& call) {
         this);
     timers_.arm(infer->deadline_timer, infer->deadline);
   } else if (is_stream) {
-    call.user = new StreamCall(&call, &desk_, &timers_);
+    call.user = new StreamCall(&call, &desk_, &timers_, token);
     call.user_tag = kStream;
   } else {
     call.user_tag = kBridge;
     bridge_.on_call(call);
   }
+}
+
+void ThreadFront::refuse(grpc::Call& call, int32_t token, const Status& status) {
+  if (CallBook* book = desk_.book(); book != nullptr) {
+    CallMethod method = CallMethod::kOther;
+    if (call.path() == kModelInfer) method = CallMethod::kModelInfer;
+    if (call.path() == kModelStreamInfer) method = CallMethod::kModelStreamInfer;
+    if (CallRecord* record = begin_record(book, call, method, token); record != nullptr) {
+      if (method == CallMethod::kOther) record->path.assign(call.path());
+      record->code = status.code();
+      book->leave(record);
+    }
+  }
+  finish_refused(call, status, 0);
 }
 
 void ThreadFront::on_message(grpc::Call& call, Buffer& message) {
@@ -179,6 +203,7 @@ void ThreadFront::on_closed(grpc::Call& call, bool cancelled) {
     timers_.disarm(infer.deadline_timer);
     forget_received(infer);
     infer.call = nullptr;
+    desk_.end_record(&infer, Code::kCancelled);
     // One that runs comes back through on_answer, which finds nobody waiting.
     if (infer.phase == InferPhase::kReceiving ||
         desk_.cancel(&infer, engine::Failure::kCancelled)) {
@@ -189,6 +214,7 @@ void ThreadFront::on_closed(grpc::Call& call, bool cancelled) {
 
 void ThreadFront::answer(InferCall& infer, const Status& status) {
   timers_.disarm(infer.deadline_timer);
+  desk_.end_record(&infer, status.code());
   // Of a streamed call the bytes are the stream's to credit.
   if (!infer.is_streamed) forget_received(infer);
   if (infer.call != nullptr) {
@@ -216,6 +242,7 @@ void ThreadFront::on_answer(InferCall& infer) {
 void ThreadFront::expire(InferCall& infer) {
   if (infer.call == nullptr) return;
   forget_received(infer);
+  desk_.end_record(&infer, Code::kDeadlineExceeded);
   const bool is_back =
       infer.phase == InferPhase::kReceiving || desk_.cancel(&infer, engine::Failure::kExpired);
   grpc::Call& call = *std::exchange(infer.call, nullptr);

@@ -11,6 +11,7 @@
 #include "fastserve/base/timer_wheel.h"
 #include "fastserve/engine/engine.h"
 #include "fastserve/front/bridge_port.h"
+#include "fastserve/front/call_log.h"
 #include "fastserve/front/infer_desk.h"
 #include "fastserve/front/loop_front.h"
 #include "fastserve/front/token_list.h"
@@ -21,6 +22,8 @@ namespace fastserve::front {
 struct FrontOptions {
   // Null: no token is asked for. Checked for every method, known or not.
   std::shared_ptr<const TokenList> tokens;
+  // Outlives the front; null: nothing is recorded.
+  CallLog* call_log = nullptr;
 };
 
 class ThreadFront final : public LoopFront {
@@ -50,7 +53,8 @@ class ThreadFront final : public LoopFront {
   // What grpc::Call::user points to, in user_tag.
   enum Tag : uint32_t { kNothing, kInfer, kStream, kBridge };
 
-  bool is_allowed(grpc::Call& call);
+  // Finishes an inference that no InferCall was made for.
+  void refuse(grpc::Call& call, int32_t token, const Status& status);
   void start_infer(InferCall& infer);
   void on_answer(InferCall& infer);
   // Answers the caller, if there still is one, and gives the call back.
@@ -58,6 +62,7 @@ class ThreadFront final : public LoopFront {
   void expire(InferCall& infer);
   void forget_received(InferCall& infer);
 
+  const FrontOptions options_;
   TokenReader tokens_;
   TimerWheel timers_;
   InferDesk desk_;

@@ -23,18 +23,21 @@ void TokenList::replace(std::vector<std::string> tokens) {
   generation_.fetch_add(1, std::memory_order_release);
 }
 
-bool TokenReader::lets_in(std::string_view authorization) {
-  if (list_ == nullptr) return true;
+int32_t TokenReader::find(std::string_view authorization) {
+  if (list_ == nullptr) return kNoToken;
   if (list_->generation_.load(std::memory_order_acquire) != generation_) refresh();
-  if (tokens_->empty()) return true;
+  if (tokens_->empty()) return kNoToken;
   constexpr std::string_view kBearer = "Bearer ";
-  if (!authorization.starts_with(kBearer)) return false;
+  if (!authorization.starts_with(kBearer)) return kRefusedToken;
   authorization.remove_prefix(kBearer.size());
-  bool is_known = false;
-  for (const std::string& token : *tokens_) {
-    is_known = equal_in_constant_time(authorization, token) || is_known;
+  const auto list = static_cast<int32_t>((generation_ & 0x7fff) << 16);
+  int32_t found = kRefusedToken;
+  for (size_t i = 0; i < tokens_->size(); ++i) {
+    if (equal_in_constant_time(authorization, (*tokens_)[i])) {
+      found = list | static_cast<int32_t>(i & 0xffff);
+    }
   }
-  return is_known;
+  return found;
 }
 
 void TokenReader::refresh() {

@@ -12,6 +12,10 @@
 
 namespace fastserve::front {
 
+// In place of a token's number, where none is asked for, and where none that is known came.
+inline constexpr int32_t kNoToken = -1;
+inline constexpr int32_t kRefusedToken = -2;
+
 // Shared by all io threads. A call that starts after replace() returned is held against the new
 // tokens.
 class TokenList {
@@ -39,7 +43,10 @@ class TokenReader {
 
   // `authorization`: the header's value, empty when there is none. Takes the same time wherever it
   // differs from a token, so that none can be guessed byte by byte.
-  bool lets_in(std::string_view authorization);
+  bool lets_in(std::string_view authorization) { return find(authorization) != kRefusedToken; }
+  // The token's number: its place in the list in the low 16 bits, above them how often the list was
+  // replaced (from 1, modulo 2^15), so that who replaces it can tell whose it was.
+  int32_t find(std::string_view authorization);
 
  private:
   void refresh();

@@ -7,49 +7,27 @@ Every call that can take longer than a microsecond releases the GIL. Errors of t
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias, final
 
+from fastserve._core.call_record import (
+    CallLogStats as CallLogStats,
+    CallOrigin as CallOrigin,
+    CallRecord as CallRecord,
+    CallSample as CallSample,
+)
 from fastserve._core.core_traffic import (
     CapturedRequest as CapturedRequest,
-)
-from fastserve._core.core_traffic import (
     CapturedTensor as CapturedTensor,
-)
-from fastserve._core.core_traffic import (
     CaptureQueue as CaptureQueue,
-)
-from fastserve._core.core_traffic import (
     CaptureQueueStats as CaptureQueueStats,
-)
-from fastserve._core.core_traffic import (
     FeatureScores as FeatureScores,
-)
-from fastserve._core.core_traffic import (
     FeatureSummary as FeatureSummary,
-)
-from fastserve._core.core_traffic import (
     Joined as Joined,
-)
-from fastserve._core.core_traffic import (
     KeptTensor as KeptTensor,
-)
-from fastserve._core.core_traffic import (
     Prediction as Prediction,
-)
-from fastserve._core.core_traffic import (
     PredictionStats as PredictionStats,
-)
-from fastserve._core.core_traffic import (
     PredictionStore as PredictionStore,
-)
-from fastserve._core.core_traffic import (
     SketchFeature as SketchFeature,
-)
-from fastserve._core.core_traffic import (
     TableSchema as TableSchema,
-)
-from fastserve._core.core_traffic import (
     TableSketch as TableSketch,
-)
-from fastserve._core.core_traffic import (
     is_captured as is_captured,
 )
 
@@ -343,17 +321,36 @@ class Engine:
         """
 
 @final
+class CallLog:
+    """Records of the calls that are sampled, bounded: what finds no room is counted, not kept.
+
+    `trace_share`: of calls that are in no trace; those whose trace is sampled are traced anyway.
+    `access_share`: of all calls. None: no tracing, no access log.
+    """
+
+    def __init__(
+        self, *, trace_share: float | None = None, access_share: float | None = None
+    ) -> None: ...
+    def sample(self, traceparent: str, *, may_trace: bool = True) -> CallSample:
+        """For a call that the control plane serves and records. Thread: the event loop's."""
+    def take(self, most: int) -> list[CallRecord]:
+        """Calls of the data plane that ended, roughly in that order. Thread: one."""
+    def stats(self) -> CallLogStats: ...
+
+@final
 class RawPort:
     """Raw bytes in, raw bytes out: a ModelInferRequest's bytes to a ModelInferResponse's bytes.
 
     Used by the grpc.aio transport and by the control plane itself. Thread: one (the event loop's).
     """
 
-    def __init__(self, engine: Engine) -> None: ...
+    def __init__(self, engine: Engine, call_log: CallLog | None = None) -> None: ...
     @property
     def event_fd(self) -> int:
         """Readable while answers wait."""
-    def submit(self, token: int, request: bytes, deadline_ns: int) -> None:
+    def submit(
+        self, token: int, request: bytes, deadline_ns: int, origin: CallOrigin | None = None
+    ) -> None:
         """Submits one request; its answer comes out of `take`, perhaps at once.
 
         Call `take` after each submit: what ran on this thread does not touch `event_fd`.
@@ -388,6 +385,7 @@ class Server:
         max_header_bytes: int,
         max_connections: int,
         tokens: Sequence[str],  # empty: no token asked for
+        call_log: CallLog | None = None,  # where ModelInfer and ModelStreamInfer are recorded
     ) -> None: ...
     def listen_tcp(
         self,

@@ -32,6 +32,7 @@ cdef int raise_status(const CStatus& status) except -1:
 
 include "codec.pxi"
 include "sketch.pxi"
+include "call_log.pxi"
 include "capture.pxi"
 include "feedback.pxi"
 include "route.pxi"

@@ -1,6 +1,6 @@
 # The runtime and the engine of csrc/fastserve, as core.pyx uses them. C++ names get a C in front.
 from libc.stddef cimport size_t
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.map cimport map as cmap
 from libcpp.memory cimport shared_ptr, unique_ptr
@@ -8,6 +8,7 @@ from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
+from fastserve._core.call_log cimport CCallLog, CCallMethod
 from fastserve._core.wire cimport CByteSpan, CDType, CShape, CStatus, CStringView, dtype_name
 
 cdef extern from "fastserve/base/status.h" namespace "fastserve" nogil:
@@ -260,16 +261,24 @@ cdef extern from "fastserve/engine/direct_run.h" namespace "fastserve::engine" n
         CVersion& version, const vector[CRunInput]& inputs)
 
 cdef extern from "fastserve/front/raw_port.h" namespace "fastserve::front" nogil:
+    cdef cppclass CRawOrigin "fastserve::front::RawOrigin":
+        CCallMethod method
+        CStringView peer
+        CStringView traceparent
+        CStringView tracestate
+        int32_t token
+
     cdef cppclass CRawAnswer "fastserve::front::RawAnswer":
         uint64_t token
         CStatus status
         CBuffer reply
 
     cdef cppclass CRawPort "fastserve::front::RawPort":
-        CRawPort(CEngine*)
+        CRawPort(CEngine*, CCallLog*)
         cbool is_open()
         int event_fd()
-        CStatus submit(uint64_t token, CByteSpan message, int64_t deadline, int64_t* retry_after)
+        CStatus submit(uint64_t token, CByteSpan message, int64_t deadline,
+                       const CRawOrigin& origin, int64_t* retry_after)
         void cancel(uint64_t token)
         void take(vector[CRawAnswer]*)
 

@@ -545,10 +545,12 @@ cdef class Engine:
 cdef class RawPort:
     cdef unique_ptr[c.CRawPort] handle
     cdef Engine engine  # outlives the port
+    cdef CallLog call_log  # likewise
 
-    def __init__(self, Engine engine not None):
+    def __init__(self, Engine engine not None, CallLog call_log=None):
         self.engine = engine
-        self.handle = make_unique[c.CRawPort](engine.running())
+        self.call_log = call_log
+        self.handle = make_unique[c.CRawPort](engine.running(), log_of(call_log))
         if not self.handle.get().is_open():
             raise CoreError(8, "no port is left; raise max_ports of the engine")
 
@@ -561,14 +563,25 @@ cdef class RawPort:
     def event_fd(self):
         return self.running().event_fd()
 
-    def submit(self, uint64_t token, bytes request not None, int64_t deadline_ns):
+    def submit(self, uint64_t token, bytes request not None, int64_t deadline_ns, origin=None):
         cdef c.CRawPort* port = self.running()
         cdef CByteSpan data = span_of(request)
         cdef int64_t retry_after = 0
         cdef int64_t deadline = NEVER if deadline_ns < 0 else deadline_ns
         cdef CStatus status
+        cdef c.CRawOrigin source
+        cdef bytes peer, traceparent, tracestate
+        if origin is not None:
+            peer, traceparent, tracestate = [
+                encoded(text) for text in (origin.peer, origin.traceparent, origin.tracestate)]
+            if origin.is_stream:
+                source.method = lg.CCallMethod.kModelStreamInfer
+            source.peer = CStringView(<const char*>peer, <size_t>len(peer))
+            source.traceparent = CStringView(<const char*>traceparent, <size_t>len(traceparent))
+            source.tracestate = CStringView(<const char*>tracestate, <size_t>len(tracestate))
+            source.token = origin.token
         with nogil:
-            status = port.submit(token, data, deadline, &retry_after)
+            status = port.submit(token, data, deadline, source, &retry_after)
         if not status.ok():
             raise CoreError(
                 <int>status.code(), text_of(status.message()), retry_after)

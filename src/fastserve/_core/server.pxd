@@ -7,6 +7,7 @@ from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
+from fastserve._core.call_log cimport CCallLog
 from fastserve._core.engine cimport CBuffer, CEngine, CResult
 from fastserve._core.wire cimport CByteSpan, CStatus, CStringView
 
@@ -57,6 +58,7 @@ cdef extern from "fastserve/front/token_list.h" namespace "fastserve::front" nog
 cdef extern from "fastserve/front/thread_front.h" namespace "fastserve::front" nogil:
     cdef cppclass CFrontOptions "fastserve::front::FrontOptions":
         shared_ptr[const CTokenList] tokens
+        CCallLog* call_log
 
     cdef cppclass CLoopFrontFactory "fastserve::front::LoopFrontFactory":
         pass

@@ -42,6 +42,7 @@ cdef object os_failure(int os_error, const CStatus& status):
 
 cdef class Server:
     cdef Engine engine  # outlives the server's fronts
+    cdef CallLog call_log  # likewise
     # Cython destroys in this order: the io threads end before their bridge goes.
     cdef unique_ptr[s.CServer] handle
     cdef unique_ptr[s.CBridge] bridge
@@ -49,7 +50,7 @@ cdef class Server:
 
     def __init__(self, Engine engine not None, *, int io_threads, size_t max_message_bytes,
                  uint32_t max_concurrent_streams, uint32_t max_header_bytes,
-                 size_t max_connections, tokens):
+                 size_t max_connections, tokens, CallLog call_log=None):
         cdef s.CServerOptions options
         cdef s.CFrontOptions front
         options.io_threads = io_threads
@@ -59,7 +60,9 @@ cdef class Server:
         options.max_connections = max_connections
         self.tokens = make_shared[s.CTokenList](texts_of(tokens))
         front.tokens = <shared_ptr[const s.CTokenList]>self.tokens
+        front.call_log = log_of(call_log)
         self.engine = engine
+        self.call_log = call_log
         self.bridge = make_unique[s.CBridge]()
         self.handle = make_unique[s.CServer](
             options, s.thread_front_factory(engine.running(), self.bridge.get(), front))
