@@ -277,6 +277,36 @@ class MetricsSettings(_Group, frozen=True):
     triton: bool = False
 
 
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class TracingSettings(_Group, frozen=True):
+    """Spans of calls, sent to an OpenTelemetry collector over OTLP/gRPC (extra `otel`).
+
+    A call whose caller sampled its trace is traced; `share` is of those that are in no trace.
+    """
+
+    enabled: bool = False
+    share: Share = 0.01
+    # http://HOST:PORT or https://HOST:PORT; None: OTEL_EXPORTER_OTLP_ENDPOINT, else localhost:4317.
+    endpoint: str | None = None
+    # None: OTEL_SERVICE_NAME, else "fastserve".
+    service_name: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    # Of one batch of spans, with all its attempts.
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
+
+
+class AccessLogSettings(_Group, frozen=True):
+    """One JSON line for each sampled call: into a file, or on stderr."""
+
+    enabled: bool = False
+    share: Share = 1.0
+    file: Path | None = None
+    max_file_bytes: Annotated[int, msgspec.Meta(ge=1 << 16)] = 64 * _MIB
+    # Full files beside the one that is written: `file.1` is the newest.
+    kept_files: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 5
+
+
 class Settings(_Group, frozen=True):
     """All that `fastserve serve` can be told."""
 
@@ -294,6 +324,8 @@ class Settings(_Group, frozen=True):
     feedback: FeedbackSettings = FeedbackSettings()
     drift: DriftSettings = DriftSettings()
     metrics: MetricsSettings = MetricsSettings()
+    tracing: TracingSettings = TracingSettings()
+    access_log: AccessLogSettings = AccessLogSettings()
     # How long calls in flight may go on after SIGTERM.
     drain_seconds: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
 
@@ -363,6 +395,7 @@ def check_settings(settings: Settings) -> None:
     _check_lifecycle(settings.lifecycle)
     _check_tls(settings.security)
     check_drift(settings.drift)
+    _check_tracing(settings.tracing)
     if not settings.listen.grpc:
         raise InvalidConfig("no gRPC address: give at least one HOST:PORT")
     if not settings.security.allow_insecure:
@@ -413,6 +446,14 @@ def check_drift(drift: DriftSettings) -> None:
                 f"drift.{name}_clear is {clearing:g}, expected at most drift.{name}_raise, "
                 f"which is {raising:g}"
             )
+
+
+def _check_tracing(tracing: TracingSettings) -> None:
+    endpoint = tracing.endpoint
+    if endpoint is not None and not re.fullmatch(r"https?://[^\s/]+/?", endpoint):
+        raise InvalidConfig(
+            f"tracing.endpoint {endpoint!r}: expected http://HOST:PORT, or https:// for TLS"
+        )
 
 
 def _check_tls(security: SecuritySettings) -> None:

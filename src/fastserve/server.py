@@ -28,7 +28,9 @@ from fastserve.models.checker import Checker
 from fastserve.models.loader import find_runtime_library, open_library
 from fastserve.models.readiness import Readiness
 from fastserve.models.threads import ThreadPlan, plan_threads, read_cpu_budget
+from fastserve.observe.call_watch import CallWatch
 from fastserve.observe.logs import configure_logs, get_logger
+from fastserve.rpc.calls import Calls
 from fastserve.rpc.method_table import Method
 from fastserve.rpc.operations import Operations
 from fastserve.rpc.transport import Served, Transport, open_transport
@@ -120,6 +122,12 @@ class Server:
             threads=self._threads.cpus,
         )
         self._readiness = Readiness(self._hosting.catalog)
+        self._watch = CallWatch(
+            settings.tracing,
+            settings.access_log,
+            transport=settings.listen.transport,
+            actors=[token.name for token in tokens],
+        )
         self._figures = Figures(
             self._engine,
             self._hosting,
@@ -128,6 +136,7 @@ class Server:
             max_queue_rows=limits.max_queue_rows,
         )
         self._figures.sources.update(self._hosting.watching.sources())
+        self._figures.sources["calls"] = self._watch.metrics
         self._transport: Transport | None = None
         self._token_reload: TokenReload | None = None
         self._side_port: SidePort | None = None
@@ -139,10 +148,21 @@ class Server:
         loading = asyncio.create_task(self._hosting.start(), name="load")
         # Begins to read the disk before what follows takes the interpreter.
         await asyncio.sleep(0)
+        self._watch.start()
+        feed = self._watch.feed
         try:
             self._transport = open_transport(
                 self._settings,
-                Served(self._engine, self._readiness, tuple(self._methods())),
+                Served(
+                    self._engine,
+                    self._readiness,
+                    tuple(self._methods()),
+                    Calls(
+                        self._watch.log,
+                        None if feed is None else feed.put,
+                        self._watch.actors,
+                    ),
+                ),
                 io_threads=self._threads.io_threads,
                 tokens=self._tokens,
             )
@@ -274,6 +294,7 @@ class Server:
             self._page.close()
         if self._transport is not None:
             await self._transport.stop()
+        await asyncio.to_thread(self._watch.close)
         await self._hosting.stop()
         self._state.close()
         self._engine.close()

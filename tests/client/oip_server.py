@@ -16,9 +16,12 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
-from fastserve._proto import health_pb2, health_pb2_grpc
-from fastserve._proto import open_inference_grpc_pb2 as pb
-from fastserve._proto import open_inference_grpc_pb2_grpc as pb_grpc
+from fastserve._proto import (
+    health_pb2,
+    health_pb2_grpc,
+    open_inference_grpc_pb2 as pb,
+    open_inference_grpc_pb2_grpc as pb_grpc,
+)
 
 WEIGHTS = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], np.float32)
 

@@ -1,8 +1,7 @@
 """The walk over a large answer's bytes agrees with protobuf, and gives way to it."""
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.client.raw_contents import MIN_BYTES, split_raw_contents

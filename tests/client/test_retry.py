@@ -2,8 +2,7 @@
 
 import grpc
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from fastserve.client.failure import Failure
 from fastserve.client.retry import RetryBudget, RetryPolicy

@@ -15,8 +15,7 @@ import struct
 import numpy as np
 import pytest
 from google.protobuf.message import DecodeError
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from fastserve._core.core import decode_infer_request, encode_infer_response
 from fastserve._proto import open_inference_grpc_pb2 as pb

@@ -101,6 +101,16 @@ SAMPLES = {
     "drift.clear_windows": ("4", "4", 4),
     "drift.metric_features": ("20", "20", 20),
     "metrics.triton": ("true", "true", True),
+    "tracing.enabled": ("true", "true", True),
+    "tracing.share": ("0.5", "0.5", 0.5),
+    "tracing.endpoint": ('"http://c:4317"', "http://c:4317", "http://c:4317"),
+    "tracing.service_name": ('"scoring"', "scoring", "scoring"),
+    "tracing.timeout_seconds": ("2.5", "2.5", 2.5),
+    "access_log.enabled": ("true", "true", True),
+    "access_log.share": ("0.25", "0.25", 0.25),
+    "access_log.file": ('"/i"', "/i", Path("/i")),
+    "access_log.max_file_bytes": ('"1MiB"', "1MiB", 1 << 20),
+    "access_log.kept_files": ("2", "2", 2),
     "drain_seconds": ("1.5", "1.5", 1.5),
 }
 

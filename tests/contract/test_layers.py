@@ -53,6 +53,7 @@ CPP_ORDER = [
 PYTHON_HOMES = {
     "grpc": ("client/", "rpc/", "cli/", "_proto/"),
     "prometheus_client": ("observe/metrics",),
+    "opentelemetry": ("observe/tracing.py",),
 }
 # what a C++ file may not mention outside its home, and the home
 CPP_HOMES = {

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from fastserve._proto import fastserve_control_pb2 as control_pb
-from fastserve._proto import open_inference_grpc_pb2 as pb
+from fastserve._proto import fastserve_control_pb2 as control_pb, open_inference_grpc_pb2 as pb
 from fastserve._proto.fastserve_control_pb2_grpc import ControlStub
 from fastserve._proto.open_inference_grpc_pb2_grpc import GRPCInferenceServiceStub
 

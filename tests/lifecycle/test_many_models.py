@@ -4,8 +4,7 @@ import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fastserve._proto import fastserve_control_pb2 as control_pb
-from fastserve._proto import open_inference_grpc_pb2 as pb
+from fastserve._proto import fastserve_control_pb2 as control_pb, open_inference_grpc_pb2 as pb
 from tests.lifecycle.conftest import constant_model, put, request
 
 MODELS = 60

@@ -9,8 +9,7 @@ import pytest
 import tritonclient.grpc as triton
 from onnx import TensorProto, helper, numpy_helper
 
-from fastserve._proto import fastserve_control_pb2 as control_pb
-from fastserve._proto import open_inference_grpc_pb2 as pb
+from fastserve._proto import fastserve_control_pb2 as control_pb, open_inference_grpc_pb2 as pb
 from tests.lifecycle.conftest import constant_model, put, request
 
 CONFIG = {"name": "given", "platform": "onnxruntime_onnx", "max_batch_size": 8}

@@ -1,7 +1,6 @@
 """Which versions are loaded, which one serves, which stay: pure decisions."""
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from fastserve.model_config import VersionsConfig
 from fastserve.models.policy import choose_kept, choose_versions, describe_policy

@@ -3,8 +3,7 @@
 import pytest
 from google.protobuf import text_format
 from google.protobuf.message import Message
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.models.triton_lines import FieldLines, Key

@@ -5,8 +5,7 @@ import string
 
 import pytest
 from google.protobuf import json_format, text_format
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.errors import InvalidConfig

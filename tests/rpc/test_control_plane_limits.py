@@ -8,8 +8,7 @@ import grpc
 import psutil
 import pytest
 
-from fastserve._proto import health_pb2, reflection_pb2
-from fastserve._proto import open_inference_grpc_pb2 as pb
+from fastserve._proto import health_pb2, open_inference_grpc_pb2 as pb, reflection_pb2
 from fastserve._proto.health_pb2_grpc import HealthStub
 from fastserve._proto.open_inference_grpc_pb2_grpc import GRPCInferenceServiceStub
 

@@ -6,8 +6,7 @@ grpc.aio is the oracle: whatever the native transport says differently is our mi
 import numpy as np
 import pytest
 
-from fastserve._proto import POOL, health_pb2, reflection_pb2
-from fastserve._proto import open_inference_grpc_pb2 as pb
+from fastserve._proto import POOL, health_pb2, open_inference_grpc_pb2 as pb, reflection_pb2
 
 INFERENCE = "inference.GRPCInferenceService"
 SERVICES = (

@@ -3,8 +3,7 @@
 import grpc
 import pytest
 
-from fastserve._proto import fastserve_control_pb2 as control
-from fastserve._proto import open_inference_grpc_pb2 as pb
+from fastserve._proto import fastserve_control_pb2 as control, open_inference_grpc_pb2 as pb
 from tests.conftest import ServerProcess
 
 SERVICE = "/inference.GRPCInferenceService"

@@ -3,8 +3,7 @@
 import datasketches
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from fastserve._core.core import CoreError, TableSchema, TableSketch
 

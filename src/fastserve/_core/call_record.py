@@ -16,7 +16,7 @@ class CallRecord(NamedTuple):
     id: str  # the request's own, at most 128 bytes
     is_id_cut: bool
     peer: str
-    token: int  # of the token that it came with (observe/actor_names.py); -1: none asked for, -2: refused
+    token: int  # number of its token (observe/actor_names.py); -1: none asked for, -2: refused
     code: int  # gRPC status number
     trace_id: int  # 0: in no trace
     parent_id: int  # 0: the trace begins here

@@ -49,8 +49,8 @@ cdef extern from "fastserve/route/route_table.h" namespace "fastserve::route" no
 cdef extern from *:
     """
     #include "fastserve/route/route_table.h"
-    inline uint64_t fastserve_route_count(const fastserve::route::RouteTable& table, size_t reason) {
-      return table.counts()[reason];
+    inline uint64_t fastserve_route_count(const fastserve::route::RouteTable& table, size_t i) {
+      return table.counts()[i];
     }
     """
     uint64_t route_count "fastserve_route_count"(const CRouteTable& table, size_t reason) nogil

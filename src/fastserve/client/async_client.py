@@ -9,8 +9,7 @@ from typing import Any, Literal, Self, TypeVar, overload
 
 import grpc
 
-from fastserve.client import call as calls
-from fastserve.client import feedback
+from fastserve.client import call as calls, feedback
 from fastserve.client.channel import TLS, Metadata
 from fastserve.client.failure import Failure
 from fastserve.client.feedback import FeedbackResult, Labels

@@ -8,8 +8,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from fastserve._proto import health_pb2
-from fastserve._proto import open_inference_grpc_pb2 as pb
+from fastserve._proto import health_pb2, open_inference_grpc_pb2 as pb
 from fastserve.client.failure import InvalidReply, RequestFailed
 from fastserve.client.metadata import (
     IndexEntry,

@@ -5,8 +5,7 @@ from contextlib import closing
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
-from fastserve.client import call as calls
-from fastserve.client import feedback
+from fastserve.client import call as calls, feedback
 from fastserve.client.channel import TLS, Metadata
 from fastserve.client.connection import Connection
 from fastserve.client.feedback import FeedbackResult, FeedbackSummary, Labels

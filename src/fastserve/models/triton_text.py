@@ -11,8 +11,7 @@ from typing import Final
 
 from google.protobuf import text_format
 
-from fastserve._proto import POOL
-from fastserve._proto import open_inference_grpc_pb2 as pb
+from fastserve._proto import POOL, open_inference_grpc_pb2 as pb
 from fastserve.errors import InvalidConfig, quoted
 
 _TOKEN: Final = re.compile(r"\"[^\"\n]*\"?|'[^'\n]*'?|[\w.+-]+|.")

@@ -17,6 +17,7 @@ if _is_rich_hidden:
     sys.modules["rich"] = None  # type: ignore[assignment]
 try:
     import structlog
+    import structlog.contextvars
 finally:
     if _is_rich_hidden:
         del sys.modules["rich"]
@@ -30,6 +31,8 @@ def configure_logs(stream: TextIO | None = None, level: int = logging.INFO) -> N
     """Sends our events, and those of the standard library's loggers, to `stream` (stderr)."""
     structlog.configure(
         processors=[
+            # request_id and trace_id, while a call is served (fastserve.rpc.calls).
+            structlog.contextvars.merge_contextvars,
             _level_of,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
             _render_exception,

@@ -10,6 +10,7 @@ from typing import Final
 
 from fastserve.config import Settings
 from fastserve.errors import Forbidden, Unauthenticated
+from fastserve.observe.actor_names import ActorNames
 from fastserve.rpc.context import Actor, CallContext, Metadata
 from fastserve.tokens import ANONYMOUS, Role, Token
 
@@ -17,6 +18,9 @@ CLAIM_KEY: Final = "fastserve-actor"
 MAX_CLAIM_CHARACTERS: Final = 128
 # As csrc/fastserve/front/thread_front.cc says it.
 UNAUTHENTICATED: Final = "a valid token is required: send metadata 'authorization: Bearer <token>'"
+
+# In place of a token's, for callers without a valid one (core.CallRecord.token).
+REFUSED: Final = -2
 
 _KEY: Final = "authorization"
 _BEARER: Final = "Bearer "
@@ -77,9 +81,16 @@ LEAST_ROLE: Final[Mapping[str, Role]] = {
 class Access:
     """The rules of one server. Thread: any."""
 
-    def __init__(self, tokens: Sequence[Token], *, is_control_open: bool) -> None:
+    def __init__(
+        self,
+        tokens: Sequence[Token],
+        *,
+        is_control_open: bool,
+        names: ActorNames | None = None,
+    ) -> None:
         """`is_control_open`: without tokens, everybody who reaches the server is an admin."""
         self._tokens = tuple(tokens)
+        self._names = ActorNames([token.name for token in tokens]) if names is None else names
         self._anonymous = Role.ADMIN if is_control_open else Role.INFER
 
     @property
@@ -92,6 +103,7 @@ class Access:
         if not tokens:
             raise ValueError("without a token every caller would be let in")
         self._tokens = tuple(tokens)
+        self._names.replace([token.name for token in tokens])
 
     def identify(self, metadata: Metadata) -> Actor:
         """Errors: Unauthenticated."""
@@ -100,6 +112,7 @@ class Access:
     def admit(self, context: CallContext) -> None:
         """Sets the call's actor. Errors: Unauthenticated, Forbidden."""
         context.actor = self.identify(context.metadata)
+        context.token = self._names.number_of(context.actor.name)
         require(context.path, context.actor)
 
 

@@ -17,7 +17,8 @@ import grpc.aio
 
 from fastserve.config import Address, LimitSettings, SecuritySettings
 from fastserve.errors import Unauthenticated
-from fastserve.rpc.access import UNAUTHENTICATED, Access
+from fastserve.rpc.access import REFUSED, UNAUTHENTICATED, Access
+from fastserve.rpc.calls import Calls
 from fastserve.rpc.context import NO_DEADLINE, CallContext, Metadata
 from fastserve.rpc.invocation import invoke
 from fastserve.rpc.method_table import Method, MethodTable
@@ -32,8 +33,10 @@ ServicerContext = grpc.aio.ServicerContext[bytes, bytes]
 class AioServer:
     """A grpc.aio server over a method table."""
 
-    def __init__(self, table: MethodTable, limits: LimitSettings, access: Access) -> None:
-        self._handlers = _Handlers(table, access)
+    def __init__(
+        self, table: MethodTable, limits: LimitSettings, access: Access, calls: Calls
+    ) -> None:
+        self._handlers = _Handlers(table, access, calls)
         self._server = grpc.aio.server(
             handlers=(self._handlers,),
             options=[
@@ -76,9 +79,10 @@ class AioServer:
 
 
 class _Handlers(grpc.GenericRpcHandler):
-    def __init__(self, table: MethodTable, access: Access) -> None:
+    def __init__(self, table: MethodTable, access: Access, calls: Calls) -> None:
         self._table = table
         self._access = access
+        self._calls = calls
         self.open_calls = 0
 
     def service(self, details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler[Any, Any] | None":
@@ -86,7 +90,7 @@ class _Handlers(grpc.GenericRpcHandler):
         try:
             self._access.identify(tuple(details.invocation_metadata))
         except Unauthenticated:
-            return grpc.stream_stream_rpc_method_handler(_refuse)
+            return grpc.stream_stream_rpc_method_handler(self._refuse(details.method))
         method = self._table.get(details.method)
         if method is None:
             return None
@@ -105,7 +109,14 @@ class _Handlers(grpc.GenericRpcHandler):
             self.open_calls += 1
             try:
                 context = _AioContext(method.path, servicer)
-                status = await invoke(method, requests, servicer.write, context, self._access)
+                status = await invoke(
+                    method,
+                    requests,
+                    servicer.write,
+                    context,
+                    self._access,
+                    calls=self._calls,
+                )
                 if status.code == 0:
                     servicer.set_trailing_metadata(status.trailers)
                 else:
@@ -115,9 +126,17 @@ class _Handlers(grpc.GenericRpcHandler):
 
         return serve
 
+    def _refuse(
+        self, path: str
+    ) -> Callable[[AsyncIterator[bytes], ServicerContext], Awaitable[None]]:
+        async def refuse(_requests: AsyncIterator[bytes], servicer: ServicerContext) -> None:
+            context = _AioContext(path, servicer)
+            context.token = REFUSED
+            with self._calls.follow(context, may_trace=False) as call:
+                call.code = grpc.StatusCode.UNAUTHENTICATED.value[0]
+            await servicer.abort(grpc.StatusCode.UNAUTHENTICATED, UNAUTHENTICATED)
 
-async def _refuse(_requests: AsyncIterator[bytes], context: ServicerContext) -> None:
-    await context.abort(grpc.StatusCode.UNAUTHENTICATED, UNAUTHENTICATED)
+        return refuse
 
 
 class _AioContext(CallContext):

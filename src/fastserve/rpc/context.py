@@ -1,7 +1,9 @@
 """One call as a handler sees it, whatever carries it."""
 
 import abc
+import secrets
 import time
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -11,6 +13,8 @@ from fastserve.tokens import ANONYMOUS, Role
 Metadata = tuple[tuple[str, str | bytes], ...]
 
 NO_DEADLINE: Final = -1
+REQUEST_ID_KEY: Final = "x-request-id"
+MAX_REQUEST_ID_CHARACTERS: Final = 128
 
 
 class Actor(msgspec.Struct, frozen=True):
@@ -42,6 +46,12 @@ class CallContext(abc.ABC):
         self.metadata = metadata
         # Nobody in particular, who may do least, until fastserve.rpc.access has looked.
         self.actor = Actor(ANONYMOUS, Role.INFER)
+        # Place of the actor's token among the configured ones, as core.CallRecord has it.
+        self.token = -1
+        # Its caller names a trace, validly.
+        self.is_in_trace = False
+        # The core writes the record of this call.
+        self.is_recorded_by_core = False
         self.trailers: list[tuple[str, str | bytes]] = []
 
     def header(self, key: str) -> str:
@@ -50,6 +60,12 @@ class CallContext(abc.ABC):
             if name == key and isinstance(value, str):
                 return value
         return ""
+
+    @cached_property
+    def request_id(self) -> str:
+        """What the log calls this call by: as the caller says in `x-request-id`, else drawn."""
+        given = self.header(REQUEST_ID_KEY)[:MAX_REQUEST_ID_CHARACTERS]
+        return "".join(c if " " <= c <= "~" else "?" for c in given) or secrets.token_hex(8)
 
     def remaining_seconds(self) -> float | None:
         """Until the deadline; None when there is none."""

@@ -5,7 +5,6 @@ text with a request id, the log gets one line with the id and the traceback.
 """
 
 import asyncio
-import secrets
 from typing import Final
 
 import msgspec
@@ -18,26 +17,6 @@ from fastserve.rpc.context import CallContext
 PUSHBACK_KEY: Final = "grpc-retry-pushback-ms"
 # Longer ones are cut: a status travels in a header, whose size is bounded by the peer.
 MAX_MESSAGE_CHARACTERS: Final = 2_000
-
-CODE_NAMES: Final = (
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-)
 
 
 class WireStatus(msgspec.Struct, frozen=True):
@@ -75,16 +54,15 @@ def to_status(error: BaseException, context: CallContext) -> WireStatus:
         return CANCELLED
     if isinstance(error, TimeoutError):
         return OVERDUE
-    request_id = secrets.token_hex(8)
     _log.error(
         "handler failed",
         path=context.path,
         peer=context.peer,
-        request_id=request_id,
+        request_id=context.request_id,
         exc_info=error,
     )
     return WireStatus(
         13,
-        f"internal error; the server's log has the details under request id {request_id}",
+        f"internal error; the server's log has the details under request id {context.request_id}",
         tuple(context.trailers),
     )

@@ -1,5 +1,6 @@
 """Runs one call: bytes in, handler, bytes out, status. The same for every transport."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, cast
 
@@ -7,6 +8,7 @@ from google.protobuf.message import DecodeError
 
 from fastserve.errors import InvalidTensor, Unsupported
 from fastserve.rpc.access import Access
+from fastserve.rpc.calls import Calls
 from fastserve.rpc.context import CallContext
 from fastserve.rpc.error_map import WireStatus, to_status
 from fastserve.rpc.method_table import (
@@ -24,14 +26,31 @@ async def invoke(
     send: Callable[[bytes], Awaitable[None]],
     context: CallContext,
     access: Access,
+    *,
+    calls: Calls,
 ) -> WireStatus:
     """The call's status, after everything that the handler had to say was sent.
 
     Nothing of a call is read before `access` has admitted it, and the handler knows its actor.
 
+    Every call of the control plane comes here, so `calls` follows it from here.
+
     `send` returns when the peer may be sent more. Errors: asyncio.CancelledError alone, when the
     task that runs this is cancelled; anything else is mapped.
     """
+    with calls.follow(context) as call:
+        status = await _answer(method, requests, send, context, access)
+        call.code = status.code
+        return status
+
+
+async def _answer(
+    method: Method,
+    requests: AsyncIterator[bytes],
+    send: Callable[[bytes], Awaitable[None]],
+    context: CallContext,
+    access: Access,
+) -> WireStatus:
     try:
         access.admit(context)
         if method.is_client_streaming:
@@ -58,6 +77,9 @@ async def _single(method: Method, requests: AsyncIterator[bytes]) -> Any:
         if len(received) > 1:
             raise Unsupported(f"{rpc} takes one request message and got a second one")
     if not received:
+        # grpcio ends the messages of a cancelled call as if it had half-closed, and cancels its
+        # task in the loop's next turn.
+        await asyncio.sleep(0)
         raise Unsupported(f"{rpc} takes one request message and got none")
     return _decode(method, received[0])
 

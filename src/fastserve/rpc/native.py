@@ -14,6 +14,7 @@ from typing import Final
 
 from fastserve._core import core
 from fastserve.rpc.access import Access
+from fastserve.rpc.calls import Calls
 from fastserve.rpc.context import CallContext, Metadata
 from fastserve.rpc.error_map import UNKNOWN_METHOD, WireStatus
 from fastserve.rpc.invocation import invoke
@@ -27,10 +28,13 @@ WRITABLE_WINDOW_BYTES: Final = 256 * 1024
 class NativeBridge:
     """Serves a method table from the bridge of a core Server, between `start` and `stop`."""
 
-    def __init__(self, server: core.Server, table: MethodTable, access: Access) -> None:
+    def __init__(
+        self, server: core.Server, table: MethodTable, access: Access, calls: Calls
+    ) -> None:
         self._server = server
         self._table = table
         self._access = access
+        self._followed = calls
         self._loop = asyncio.get_running_loop()
         self._calls: dict[int, _NativeCall] = {}
 
@@ -81,7 +85,9 @@ class NativeBridge:
 
     async def _run(self, method: Method, call: "_NativeCall") -> None:
         try:
-            status = await invoke(method, call.requests(), call.send, call, self._access)
+            status = await invoke(
+                method, call.requests(), call.send, call, self._access, calls=self._followed
+            )
             self._finish(call.number, status)
         finally:
             del self._calls[call.number]

@@ -16,9 +16,9 @@ from fastserve.errors import ServerDraining, from_core, from_status
 class RawInference:
     """Call `close` before the engine goes."""
 
-    def __init__(self, engine: core.Engine) -> None:
+    def __init__(self, engine: core.Engine, call_log: core.CallLog | None = None) -> None:
         self._loop = asyncio.get_running_loop()
-        self._port = core.RawPort(engine)
+        self._port = core.RawPort(engine, call_log)
         self._tokens = count(1)
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._loop.add_reader(self._port.event_fd, self._take)
@@ -27,7 +27,9 @@ class RawInference:
     def in_flight(self) -> int:
         return len(self._waiting)
 
-    async def infer(self, request: bytes, deadline_ns: int) -> bytes:
+    async def infer(
+        self, request: bytes, deadline_ns: int, origin: core.CallOrigin | None = None
+    ) -> bytes:
         """A ModelInferResponse's bytes. Errors: FastserveError as the core gave it.
 
         Cancelling the caller takes the request out of its queue.
@@ -36,7 +38,7 @@ class RawInference:
         future: asyncio.Future[bytes] = self._loop.create_future()
         self._waiting[token] = future
         try:
-            self._port.submit(token, request, deadline_ns)
+            self._port.submit(token, request, deadline_ns, origin)
             # What ran on this thread is there already, and makes no descriptor readable.
             self._take()
             return await future

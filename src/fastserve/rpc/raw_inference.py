@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.errors import FastserveError, from_status
+from fastserve.rpc.calls import Calls
 from fastserve.rpc.context import CallContext
 from fastserve.rpc.inference import SERVICE
 from fastserve.rpc.method_table import Method, service_methods
@@ -33,8 +34,9 @@ _FINAL_RESPONSE: Final = pb.ModelInferResponse(
 class RawInferenceServicer:
     """Thread: the event loop's."""
 
-    def __init__(self, raw: RawInference) -> None:
+    def __init__(self, raw: RawInference, calls: Calls) -> None:
         self._raw = raw
+        self._calls = calls
 
     def methods(self) -> Iterator[Method]:
         return service_methods(
@@ -44,7 +46,9 @@ class RawInferenceServicer:
         )
 
     async def model_infer(self, request: bytes, context: CallContext) -> bytes:
-        return await self._raw.infer(request, context.deadline_ns)
+        context.is_recorded_by_core = True
+        origin = self._calls.origin(context, is_stream=False)
+        return await self._raw.infer(request, context.deadline_ns, origin)
 
     async def model_stream_infer(
         self, requests: AsyncIterator[bytes], context: CallContext
@@ -54,6 +58,8 @@ class RawInferenceServicer:
         A refused request is an answer that says so; with the metadata `triton_grpc_error: true` it
         ends the stream with its status instead.
         """
+        context.is_recorded_by_core = True
+        origin = self._calls.origin(context, is_stream=True)
         ends_on_error = context.header("triton_grpc_error") == "true"
         loop = asyncio.get_running_loop()
         asked: deque[tuple[bytes, asyncio.Task[bytes]]] = deque()
@@ -68,7 +74,9 @@ class RawInferenceServicer:
                     request = incoming.result()
                     incoming = None
                     if request is not None:
-                        task = loop.create_task(self._raw.infer(request, context.deadline_ns))
+                        task = loop.create_task(
+                            self._raw.infer(request, context.deadline_ns, origin)
+                        )
                         asked.append((request, task))
                         incoming = loop.create_task(_next(iterator))
                 while asked and asked[0][1].done():

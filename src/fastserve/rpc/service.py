@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from fastserve.models.readiness import Readiness
 from fastserve.rpc import capture, feedback, health, inference, reflection, settings, watch
+from fastserve.rpc.calls import Calls
 from fastserve.rpc.method_table import Method, MethodTable
 from fastserve.rpc.raw import RawInference
 from fastserve.rpc.raw_inference import RawInferenceServicer
@@ -21,7 +22,10 @@ SERVICES = (
 
 
 def build_table(
-    readiness: Readiness, served: Iterable[Method], raw: RawInference | None = None
+    readiness: Readiness,
+    served: Iterable[Method],
+    raw: RawInference | None = None,
+    calls: Calls | None = None,
 ) -> MethodTable:
     """The table: `served`, health and reflection.
 
@@ -33,5 +37,5 @@ def build_table(
         *reflection.ReflectionServicer(lambda: sorted(SERVICES)).methods(),
     ]
     if raw is not None:
-        methods += RawInferenceServicer(raw).methods()
+        methods += RawInferenceServicer(raw, calls or Calls()).methods()
     return MethodTable(methods)

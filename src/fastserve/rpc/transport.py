@@ -16,6 +16,7 @@ from fastserve._core import core
 from fastserve.config import Address, Settings
 from fastserve.models.readiness import Readiness
 from fastserve.rpc.access import Access, is_control_open
+from fastserve.rpc.calls import Calls
 from fastserve.rpc.method_table import Method
 from fastserve.rpc.native import NativeBridge
 from fastserve.rpc.raw import RawInference
@@ -72,16 +73,18 @@ class Served(msgspec.Struct, frozen=True):
     readiness: Readiness
     # All but health, reflection and the inferences themselves.
     methods: tuple[Method, ...]
+    calls: Calls | None = None
 
 
 def open_transport(
     settings: Settings, served: Served, *, io_threads: int, tokens: tuple[Token, ...]
 ) -> Transport:
     """The transport that the settings name, not started."""
-    access = Access(tokens, is_control_open=is_control_open(settings))
+    calls = served.calls or Calls()
+    access = Access(tokens, is_control_open=is_control_open(settings), names=calls.actors)
     if settings.listen.transport == "grpcio":
-        return GrpcioTransport(settings, served, access)
-    return NativeTransport(settings, served, io_threads, access)
+        return GrpcioTransport(settings, served, access, calls)
+    return NativeTransport(settings, served, io_threads, access, calls)
 
 
 class NativeTransport(Transport):
@@ -93,6 +96,7 @@ class NativeTransport(Transport):
         served: Served,
         io_threads: int,
         access: Access,
+        calls: Calls,
     ) -> None:
         super().__init__(access)
         limits = settings.limits
@@ -105,9 +109,10 @@ class NativeTransport(Transport):
             max_header_bytes=limits.max_header_bytes,
             max_connections=limits.max_connections,
             tokens=access.secrets,
+            call_log=calls.log,
         )
         table = build_table(served.readiness, served.methods)
-        self._bridge = NativeBridge(self._server, table, access)
+        self._bridge = NativeBridge(self._server, table, access, calls)
 
     async def start(self) -> list[Address]:
         bound = [self._listen(address) for address in self._settings.listen.grpc]
@@ -158,15 +163,16 @@ class GrpcioTransport(Transport):
         settings: Settings,
         served: Served,
         access: Access,
+        calls: Calls,
     ) -> None:
         super().__init__(access)
         # Only this transport pays for importing grpcio.
         from fastserve.rpc.aio import AioServer  # noqa: PLC0415
 
         self._settings = settings
-        self._raw = RawInference(served.engine)
-        table = build_table(served.readiness, served.methods, self._raw)
-        self._server = AioServer(table, settings.limits, access)
+        self._raw = RawInference(served.engine, calls.log)
+        table = build_table(served.readiness, served.methods, self._raw, calls)
+        self._server = AioServer(table, settings.limits, access, calls)
 
     async def start(self) -> list[Address]:
         listen, security = self._settings.listen, self._settings.security
