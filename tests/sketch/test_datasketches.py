@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies as st
 from fastserve._core.core import CoreError, TableSchema, TableSketch
 
 FLOATS = ("FP32", "<f4", datasketches.kll_floats_sketch, 200)
-DOUBLES = ("FP64", "<f8", datasketches.kll_doubles_sketch, 108)
+DOUBLES = ("FP64", "<f8", datasketches.kll_doubles_sketch, 100)
 RANKS = np.linspace(0, 1, 101)
 
 kinds = pytest.mark.parametrize(
