@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 SERVER_CORE = "0"
 CLIENT_CORE = "1"
@@ -26,7 +26,13 @@ STOP_SECONDS = 30.0
 class Child:
     """A process on given cores whose output goes to a file."""
 
-    def __init__(self, command: Iterable[str], log: Path, cores: str) -> None:
+    def __init__(
+        self,
+        command: Iterable[str],
+        log: Path,
+        cores: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.log = log
         self.started = time.monotonic()
         with log.open("wb") as lines:
@@ -35,6 +41,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=lines,
                 stderr=lines,
+                env={**os.environ, **(environment or {})},
             )
 
     def __enter__(self) -> Self:
@@ -65,9 +72,10 @@ class Fastserve(Child):
         cores: str = SERVER_CORE,
         program: Iterable[str] = ("-m", "fastserve"),
         options: Iterable[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         command = [sys.executable, *program, "serve", str(repository), "--grpc", "127.0.0.1:0"]
-        super().__init__([*command, "--http", "127.0.0.1:0", *options], log, cores)
+        super().__init__([*command, "--http", "127.0.0.1:0", *options], log, cores, environment)
         ready = self._ready()
         self.seconds_to_ready = time.monotonic() - self.started
         self.grpc: str = ready["grpc"]
@@ -84,12 +92,21 @@ class Fastserve(Child):
         self.process.kill()
         raise SystemExit(f"the server did not start; its log:\n{self.log.read_text()}")
 
+    def page(self) -> list[str]:
+        """Returns the lines of the metrics page."""
+        with urllib.request.urlopen(f"http://{self.http}/metrics") as page:
+            lines: list[str] = page.read().decode().splitlines()
+        return lines
+
+    def sum_of(self, metric: str) -> float:
+        """Returns the sum of a metric's samples."""
+        found = [line for line in self.page() if line.startswith((f"{metric}{{", f"{metric} "))]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in found)
+
     def failures(self) -> dict[str, float]:
         """Returns how many requests failed, by reason. h2load sees HTTP's status, not gRPC's."""
-        with urllib.request.urlopen(f"http://{self.http}/metrics") as page:
-            lines = page.read().decode().splitlines()
         found: dict[str, float] = {}
-        for line in lines:
+        for line in self.page():
             if line.startswith("fastserve_failures_total{"):
                 reason = line.split('reason="')[1].split('"')[0]
                 found[reason] = found.get(reason, 0) + float(line.rsplit(" ", 1)[1])

@@ -308,6 +308,32 @@ def large_tensors(setting: Setting) -> list[Figure]:
     return [Figure("gap", what, [mine / copy for mine, copy in pairs], 0.35, detail=detail)]
 
 
+def sketches(setting: Setting) -> list[Figure]:
+    """Every row sketched, and predictions kept for their labels, against neither."""
+    body = setting.body("mlp")
+    repository = setting.only("mlp")
+    without = {"FASTSERVE_DRIFT__ENABLED": "false", "FASTSERVE_FEEDBACK__ENABLED": "false"}
+    pairs = []
+    with (
+        Fastserve(repository, setting.log("sketched")) as sketched,
+        Fastserve(repository, setting.log("plain"), environment=without) as plain,
+    ):
+        load = partial(h2load.run, connections=4, in_flight=64, seconds=setting.seconds, body=body)
+        for _ in range(setting.repeats):
+            mine = load(sketched.url()).requests_per_second
+            pairs.append((mine, load(plain.url()).requests_per_second))
+        skipped = sketched.sum_of("fastserve_sketch_skipped_rows_total")
+        rows = sketched.sum_of("fastserve_sketch_rows_total")
+    detail = {
+        "sketched_rps": statistics.median(mine for mine, _ in pairs),
+        "plain_rps": statistics.median(other for _, other in pairs),
+        "rows_sketched": rows,
+        "rows_skipped": skipped,
+    }
+    what = "requests/s of 30 features at 4 x 64, every row sketched, against sketches off"
+    return [Figure("sketches", what, [mine / other for mine, other in pairs], 0.93, detail=detail)]
+
+
 def memory_and_start(setting: Setting) -> list[Figure]:
     """One small model: resident memory once it answered, and the time to that answer."""
     request = payload.message("mlp", (1, *SHAPES["mlp"]))
@@ -334,6 +360,7 @@ FIGURES: dict[str, Callable[[Setting], list[Figure]]] = {
     "conv": convolution,
     "large": large_tensors,
     "trees": trees,
+    "sketches": sketches,
     "start": memory_and_start,
 }
 

@@ -72,7 +72,7 @@ def test_capture_keeps_finished_files_when_killed_at_random_times(capture_nurser
             "capture", tmp_path / "capture", appends=100_000,
             # Arrow's first file takes most of the shorter times.
             kill_seconds=chance.choice([chance.uniform(0, 0.1), chance.uniform(0.3, 0.7)]),
-            together=chance.choice([1, 3, 20]), is_silent=chance.random() < 0.25,
+            together=chance.choice([1, 3, 20]), kill_after_words=int(chance.random() >= 0.25),
         )  # fmt: skip
         assert outcome["status"] == signal.SIGKILL, outcome
         told += acknowledged(outcome)

@@ -8,6 +8,7 @@ import threading
 from itertools import pairwise
 
 import pytest
+import structlog
 
 from fastserve.errors import ArtifactCorrupt, InvalidConfig
 from fastserve.observe.audit import AuditEvent, AuditLog
@@ -28,7 +29,8 @@ def logged():
     """The structured log's lines of the test so far."""
     stream = io.StringIO()
     configure_logs(stream)
-    return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -127,31 +127,39 @@ def label(name, value, time=1.0):
         ([1, 2.5], "double", [1.0, 2.5]),
         (["a", "b"], "string", ["a", "b"]),
         ([1, "b"], "string", ["1", '"b"']),
-        ([[1, 2], [3]], "string", ["[1,2]", "[3]"]),
+        ([[1, 2], [3]], "int64", [1, 3]),
+        ([{"a": 1}, 2], "string", ['{"a":1}', "2"]),
         ([], "string", [None, None]),
     ],
 )
 def test_index_gives_labels_one_type(tmp_path, values, kind, found):
     lines = [label(f"id-{n}", value) for n, value in enumerate(values)]
     with index_of(tmp_path, *lines) as index:
-        labels, _ = index.find(["id-0", "id-1"])
+        labels, _ = index.find(["id-0", "id-1"], [0, 0])
         assert (str(index.type), labels.to_pylist()) == (kind, found)
+
+
+def test_index_gives_each_row_of_a_request_its_own_value(tmp_path):
+    with index_of(tmp_path, label("a", [5, 6]), label("b", 7)) as index:
+        labels, times = index.find(["a", "a", "a", "b", "b"], [1, 0, 2, 0, 1])
+        assert labels.to_pylist() == [6, 5, None, 7, 7]
+        assert times.null_count == 1
 
 
 def test_index_takes_the_latest_label_and_passes_lines_that_are_cut_off(tmp_path):
     lines = [label("a", 1, 5.0), label("a", 2, 9.0), label("a", 3, 7.0), b'{"id":"b","la']
     with index_of(tmp_path, *lines) as index:
-        labels, times = index.find(["a", "b", None, "a"])
+        labels, times = index.find(["a", "b", None, "a"], [0, 0, 0, 1])
         assert labels.to_pylist() == [2, None, None, 2]
         assert times[0].as_py().timestamp() == 9
 
 
 def test_index_finds_more_ids_than_one_query_takes(tmp_path):
     with index_of(tmp_path, *(label(f"id-{n}", n) for n in range(2000))) as index:
-        labels, _ = index.find([f"id-{n}" for n in range(2000)])
+        labels, _ = index.find([f"id-{n}" for n in range(2000)], [0] * 2000)
         assert labels.to_pylist() == list(range(2000))
 
 
 def test_index_passes_a_file_that_was_removed_meanwhile(tmp_path):
     with LabelIndex([tmp_path / "gone.jsonl"]) as index:
-        assert index.find(["a"])[0].to_pylist() == [None]
+        assert index.find(["a"], [0])[0].to_pylist() == [None]

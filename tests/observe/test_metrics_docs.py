@@ -22,7 +22,7 @@ EXPRESSIONS = {rule.alert: rule.expr for rule in alert_rules(Thresholds())}
 def page(tmp_path_factory, demo_models):
     """The text of a real server's page with everything that can be switched on."""
     sys.path.append(str(Path(__file__).parents[1]))
-    from conftest import ServerProcess
+    from tests.conftest import ServerProcess
 
     state = tmp_path_factory.mktemp("state")
     server = ServerProcess(

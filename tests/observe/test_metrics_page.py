@@ -175,7 +175,20 @@ async def test_source_is_asked_again_only_when_its_stamp_changed(make_page):
         (MetricFamily("fastserve_x", "help", "gauge", iter([])),),
         None,
     ],
-    ids=str,
+    ids=[
+        "exception",
+        "text for a value",
+        "bad name",
+        "one name twice",
+        "another source's name",
+        "another source's total",
+        "total and gauge of one name",
+        "the page's own gauge",
+        "the page's own histogram",
+        "number for a label",
+        "samples without a length",
+        "nothing",
+    ],
 )
 @pytest.mark.parametrize("accept", ["", OPENMETRICS])
 async def test_source_that_fails_costs_itself_its_place_and_is_counted(make_page, broken, accept):

@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+import structlog
 
 from fastserve import errors
 from fastserve._core import core
@@ -26,7 +27,8 @@ def log():
     stream = io.StringIO()
     configure_logs(stream)
     yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
-    configure_logs()
+    # Not to a stream of pytest's, which is closed when the next test begins.
+    structlog.reset_defaults()
 
 
 TREE = [k for k in errors.FastserveError.__subclasses__() if k.__module__ == errors.__name__]

@@ -32,6 +32,7 @@ def loaded(config, *, is_batching=True, max_rows=32, inputs=(X,), outputs=(Y,)):
         model_sha256="",
         settings_sha256="",
         declared_lineage={},
+        profile=None,
         notes=(),
         file_bytes=1,
         memory_bytes=1,

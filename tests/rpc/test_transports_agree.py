@@ -6,7 +6,13 @@ grpc.aio is the oracle: whatever the native transport says differently is our mi
 import numpy as np
 import pytest
 
-from fastserve._proto import POOL, health_pb2, open_inference_grpc_pb2 as pb, reflection_pb2
+from fastserve._proto import (
+    POOL,
+    health_pb2,
+    open_inference_grpc_pb2 as pb,
+    reflection_pb2,
+    reflection_v1alpha_pb2,
+)
 
 INFERENCE = "inference.GRPCInferenceService"
 SERVICES = (
@@ -17,6 +23,8 @@ SERVICES = (
 )
 # Never ends by itself.
 WATCH = "/grpc.health.v1.Health/Watch"
+# Puts its services into the pool.
+assert reflection_v1alpha_pb2.DESCRIPTOR.name
 METHODS = [
     f"/{service}/{rpc.name}"
     for service in SERVICES
