@@ -1,12 +1,13 @@
 """Instructions per request on the io thread, by layer: a table that may only fall.
 
-    python bench/instructions.py [--update | --record SHARE]
+    python bench/instructions.py [--update | --record SHARE | --watch]
 
 Runs csrc/bench/serve_bench.cc under callgrind, warms it up, and counts what the io thread executes
 for a known number of requests. One connection with one call in flight makes a sweep of exactly one
 request, so the count is repeatable; it must not be more than 3 % above the stored table. 4 x 64 is
 printed beside it: there a sweep holds what happened to arrive, so it is a report. With --record, so
-many calls leave a record for a span and a line of the access log, and nothing is compared.
+many calls leave a record for a span and a line of the access log, with --watch every row is told to
+the observer, and nothing is compared.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ def self_costs(profile: Path) -> Counter[str]:
 class ProfiledServer:
     """serve_bench under callgrind."""
 
-    def __init__(self, program: Path, folder: Path, record: float = 0.0) -> None:
+    def __init__(
+        self, program: Path, folder: Path, record: float = 0.0, *, is_watched: bool = False
+    ) -> None:
         spec = importlib.util.find_spec("onnxruntime")
         if spec is None or spec.origin is None:
             raise SystemExit("onnxruntime is not installed: make build")
@@ -94,8 +97,8 @@ class ProfiledServer:
         # An inline budget without end, since under valgrind the model looks too slow for the io
         # thread; no polling, which would count as work.
         serve = [str(program), str(library), str(model), "256", "1", "1000000000", "0"]
-        if record > 0:
-            serve.append(str(record))
+        if record > 0 or is_watched:
+            serve += [str(record), str(int(is_watched))]
         with (folder / "valgrind.log").open("wb") as log:
             self._process = subprocess.Popen(
                 ["valgrind", *options, *serve],
@@ -149,9 +152,12 @@ def main() -> None:
     parser.add_argument("--update", action="store_true", help="store what was measured")
     parser.add_argument("--program", type=Path, default=ROOT / "build" / "release" / "serve_bench")
     parser.add_argument("--record", type=float, default=0.0, help="share of calls to record")
+    parser.add_argument("--watch", action="store_true", help="sketch every row")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        server = ProfiledServer(arguments.program, Path(folder), arguments.record)
+        server = ProfiledServer(
+            arguments.program, Path(folder), arguments.record, is_watched=arguments.watch
+        )
         try:
             table = {name: server.per_request(depth) for name, depth in DEPTHS.items()}
         finally:
@@ -162,7 +168,7 @@ def main() -> None:
         for place, cost in costs.items():
             print(f"  {place:28} {cost:>8,}")
         table[name] = {"total": ours, **costs}
-    if arguments.record > 0:
+    if arguments.record > 0 or arguments.watch:
         return
     if arguments.update:
         STORED.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

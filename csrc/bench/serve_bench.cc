@@ -1,10 +1,11 @@
 // The whole request path without Python: one model behind the real transport, until its standard
 // input closes. For h2load, for profilers, and for counting instructions (bench/instructions.py).
 //
-//   serve_bench LIBONNXRUNTIME MODEL.onnx MAX_ROWS [IO_THREADS [INLINE_US [POLL_US [RECORD]]]]
+//   serve_bench LIBONNXRUNTIME MODEL.onnx MAX_ROWS [IO_THREADS [INLINE_US [POLL_US [RECORD
+//   [WATCH]]]]]
 //
 // RECORD, a share: so many calls are recorded for a span and a line of the access log, and thrown
-// away by a thread of their own.
+// away by a thread of their own. WATCH, 1: every row is sketched.
 //
 // Prints the port on one line when it answers. The model's name is "mlp".
 #include <unistd.h>
@@ -18,19 +19,40 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "fastserve/base/bytes.h"
 #include "fastserve/engine/engine.h"
+#include "fastserve/engine/version_watch.h"
 #include "fastserve/front/bridge.h"
 #include "fastserve/front/call_log.h"
 #include "fastserve/front/thread_front.h"
 #include "fastserve/net/server.h"
 #include "fastserve/runtime/session.h"
+#include "fastserve/sketch/table_schema.h"
 
 namespace {
 
 using namespace fastserve;
+
+// Sketches of every input and output, as a version is watched where nothing says otherwise.
+void watch(engine::Version& version) {
+  std::vector<sketch::TensorColumns> tensors;
+  auto add = [&](const runtime::TensorSpec& spec, bool is_input) {
+    int64_t elements = 1;
+    for (size_t axis = 1; axis < spec.shape.rank(); ++axis) elements *= spec.shape[axis];
+    tensors.push_back(
+        {.name = spec.name, .is_input = is_input, .dtype = spec.dtype, .elements = elements});
+  };
+  for (const auto& spec : version.wire().inputs) add(spec, true);
+  for (const auto& spec : version.wire().outputs) add(spec, false);
+  engine::WatchOptions options;
+  options.schema = std::make_shared<const sketch::TableSchema>(
+      sketch::TableSchema::make(std::move(tensors)).value());
+  version.watch(engine::VersionWatch::make("mlp", 1, version.wire(), true, options).value(),
+                nullptr);
+}
 
 int fail(const Status& status) {
   std::fprintf(stderr, "%s\n", status.message().c_str());
@@ -68,6 +90,7 @@ int main(int argc, char** argv) {
       if (!ran.ok()) return fail(ran.status());
     }
   }
+  if (argc > 8 && std::atoi(argv[8]) != 0) watch(*version);
   auto models = std::make_shared<engine::ModelSet>();
   engine::ModelEntry entry;
   entry.name = "mlp";
