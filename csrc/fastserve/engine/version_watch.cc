@@ -92,14 +92,20 @@ void VersionWatch::add_to_sketch(const Observation& observation) {
   Contract* contract = options_.contract.get();
   std::lock_guard lock(window_mutex_);
   if (!window_.has_value()) window_.emplace(options_.schema, options_.seed);
+  bool is_whole = true;
   for (const ObservedTensor& tensor : observation.tensors) {
     // What the model gives in another form than its signature says has no place in the schema.
-    if (!window_->add(tensor.index, observation.rows, tensor.data).ok()) continue;
+    if (!window_->add(tensor.index, observation.rows, tensor.data).ok()) {
+      is_whole = false;
+      continue;
+    }
     if (contract != nullptr && !contract->is_enforced() && tensor.index < inputs_) {
       contract->count(tensor.index, tensor.data);
     }
   }
-  if (has_inputs) rows_sketched_.fetch_add(observation.rows, std::memory_order_relaxed);
+  if (!has_inputs) return;
+  std::atomic<uint64_t>& rows = is_whole ? rows_sketched_ : rows_skipped_;
+  rows.fetch_add(observation.rows, std::memory_order_relaxed);
 }
 
 const ObservedTensor* VersionWatch::find(const Observation& observation, size_t tensor) const {

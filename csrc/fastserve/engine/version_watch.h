@@ -35,7 +35,9 @@ struct WatchOptions {
 
 struct WatchStats {
   uint64_t rows_sketched = 0;
-  uint64_t rows_skipped = 0;  // for want of room; of large rows, those that were not sampled
+  // For want of room; of large rows, those that were not sampled; with a tensor that is not as the
+  // signature says.
+  uint64_t rows_skipped = 0;
   // Values that broke each rule of the contract.
   std::vector<uint64_t> violations;
 };
