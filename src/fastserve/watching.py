@@ -13,7 +13,7 @@ from fastserve.capturing import Capturing
 from fastserve.config import Settings
 from fastserve.drift.alarm import Alarm, AlarmBook
 from fastserve.drift.feedback_segment_input import segment_input
-from fastserve.drift.figures import DriftFigures
+from fastserve.drift.figures import DriftFigures, RowFigures
 from fastserve.drift.monitor import DriftMonitor
 from fastserve.drift.profile_store import ProfileStore
 from fastserve.feedback_hosting import FeedbackHosting
@@ -85,6 +85,7 @@ class Watching:
 
     def sources(self) -> Iterator[tuple[str, MetricSource]]:
         """For the metrics page, by name."""
+        yield "rows", RowFigures(self.monitor)
         yield "drift", DriftFigures(self.monitor)
         if self.feedback is not None:
             yield "feedback", self.feedback

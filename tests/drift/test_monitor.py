@@ -6,7 +6,7 @@ import pytest
 from fastserve._core import core
 from fastserve.config import DriftSettings
 from fastserve.drift.alarm import AlarmBook
-from fastserve.drift.figures import DriftFigures
+from fastserve.drift.figures import DriftFigures, RowFigures
 from fastserve.drift.monitor import DriftMonitor
 from fastserve.drift.profile import Origin, encode_profile, make_profile
 from fastserve.drift.profile_store import ProfileStore
@@ -52,7 +52,8 @@ class Bench:
         return self.monitor.watches[-1]
 
     def families(self):
-        return {family.name: family for family in DriftFigures(self.monitor).families()}
+        sources = (RowFigures(self.monitor), DriftFigures(self.monitor))
+        return {family.name: family for source in sources for family in source.families()}
 
 
 @pytest.fixture

@@ -12,15 +12,17 @@ from fastserve.drift.version_watch import Verdict, VersionWatch
 from fastserve.metric_source import MetricFamily, Sample
 
 
-class DriftFigures:
-    """A MetricSource over a monitor."""
+class RowFigures:
+    """A MetricSource of what is counted all the time.
+
+    Apart from the scores, of which there are many, and which change with a window.
+    """
 
     def __init__(self, monitor: DriftMonitor) -> None:
         self._monitor = monitor
 
     @property
     def stamp(self) -> Hashable:
-        # Rows are counted all the time, and are read at each scrape.
         rows = [watch.version.version.watch_stats() for watch in self._monitor.watches]
         return (
             self._monitor.changes,
@@ -29,10 +31,34 @@ class DriftFigures:
 
     def families(self) -> Iterator[MetricFamily]:
         watches = self._monitor.watches
+        yield from _row_counters(watches)
+        yield MetricFamily(
+            "fastserve_contract_violations_total",
+            "Rows that broke a rule of the data contract: inputs exactly, outputs at least",
+            "counter",
+            [
+                (_labels(each) | {"feature": each.features[feature].name, "rule": rule}, rows)
+                for each in watches
+                for (feature, rule), rows in each.violated_rows.items()
+            ],
+        )
+
+
+class DriftFigures:
+    """A MetricSource of what windows were judged to be."""
+
+    def __init__(self, monitor: DriftMonitor) -> None:
+        self._monitor = monitor
+
+    @property
+    def stamp(self) -> Hashable:
+        return self._monitor.changes
+
+    def families(self) -> Iterator[MetricFamily]:
+        watches = self._monitor.watches
         # Each taken once: a thread may be judging the next window.
         verdicts = [(each, verdict) for each in watches if (verdict := each.verdict) is not None]
         profiles = [(each, each.profile) for each in watches]
-        yield from _row_counters(watches)
         yield _gauge(
             "fastserve_drift_profile_rows",
             "Rows of the reference profile; 0 when the version has none",
@@ -52,16 +78,6 @@ class DriftFigures:
             "fastserve_drift_alarm",
             "1 while the feature's alarm stands",
             [sample for each in verdicts for sample in _standing(*each)],
-        )
-        yield MetricFamily(
-            "fastserve_contract_violations_total",
-            "Rows that broke a rule of the data contract: inputs exactly, outputs at least",
-            "counter",
-            [
-                (_labels(each) | {"feature": each.features[feature].name, "rule": rule}, rows)
-                for each in watches
-                for (feature, rule), rows in each.violated_rows.items()
-            ],
         )
         yield MetricFamily(
             "fastserve_alarms_total",
