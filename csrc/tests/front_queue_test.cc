@@ -53,7 +53,7 @@ TEST_CASE(
 
   front::RawPort raw(&f.engine, nullptr);
   Nanos retry_after = 0;
-  REQUIRE(raw.submit(7, as_bytes(request({4})), kNever, {}, &retry_after).ok());
+  REQUIRE(raw.submit(7, as_bytes(request({4})), kNever, {}, {}, &retry_after).ok());
   pollfd readable{raw.event_fd(), POLLIN, 0};
   REQUIRE(poll(&readable, 1, 10'000) == 1);
   std::vector<front::RawAnswer> answers;
@@ -75,7 +75,7 @@ TEST_CASE("a raw request cancelled before its queue timeout leaves the queue at 
   f.publish(with_policy({.timeout = 100 * kSecond}));
   front::RawPort raw(&f.engine, nullptr);
   Nanos retry_after = 0;
-  REQUIRE(raw.submit(1, as_bytes(request({2})), kNever, {}, &retry_after).ok());
+  REQUIRE(raw.submit(1, as_bytes(request({2})), kNever, {}, {}, &retry_after).ok());
   CHECK(f.engine.total_queued_bytes() > 0);
   raw.cancel(1);
   CHECK(f.engine.total_queued_bytes() == 0);
@@ -118,7 +118,7 @@ TEST_CASE("the priority parameter orders waiting calls, as int64 or uint64") {
        {request({1}), request({2}) + parameter("priority", kInt64Parameter, 1),
         request({3}) + parameter("priority", kUint64Parameter, 2),
         request({4}) + parameter("priority", kUint64Parameter, 1)}) {
-    REQUIRE(raw.submit(++token, as_bytes(asked), kNever, {}, &retry_after).ok());
+    REQUIRE(raw.submit(++token, as_bytes(asked), kNever, {}, {}, &retry_after).ok());
   }
   f.session->open_gate();
   std::vector<front::RawAnswer> answers;

@@ -86,6 +86,13 @@ class LastReadyVersion(FastserveError, RuntimeError):
     reason = "last_ready"
 
 
+class RoutedVersion(FastserveError, RuntimeError):
+    """Refuses to take away a version that a route names."""
+
+    code = 9
+    reason = "routed"
+
+
 class StaleRouteTable(FastserveError, RuntimeError):
     """The route table changed since the caller read it."""
 
@@ -112,6 +119,13 @@ class VersionNotReady(FastserveError, ConnectionError):
 
     code = 14
     reason = "not_ready"
+
+
+class NotKept(FastserveError, OSError):
+    """The change could not be made durable, and was not made."""
+
+    code = 14
+    reason = "not_kept"
 
 
 class ServerDraining(FastserveError, ConnectionError):

@@ -47,7 +47,12 @@ class Figures:
 
     def states(self) -> Iterable[tuple[str, str, bool, bool]]:
         return [
-            (record.model, str(record.number), record.is_ready, model.serving == record.number)
+            (
+                record.model,
+                str(record.number),
+                record.is_ready,
+                self._hosting.catalog.takes_traffic(model, record),
+            )
             for model in self._hosting.catalog.models
             for record in model.versions.values()
             if record.state not in (State.NEW, State.UNLOADED)

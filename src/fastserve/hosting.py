@@ -33,6 +33,9 @@ from fastserve.models.traffic import Traffic
 from fastserve.models.watcher import Watcher
 from fastserve.observe.audit import AuditEvent
 from fastserve.observe.logs import get_logger
+from fastserve.routing.figures import RouteFigures
+from fastserve.routing.route_store import RouteStore
+from fastserve.routing.router import RouteChange, Router
 from fastserve.rpc.operations import summarize
 from fastserve.state_folder import StateFolder
 from fastserve.watching import Watching
@@ -63,7 +66,10 @@ class Hosting:
         self._state = state
         self._checker = checker
         self._checked = checked
-        self.catalog = Catalog(engine)
+        self.router = Router(RouteStore(state.path, _log_problem), writers=engine.writers)
+        self.router.on_change(self._keep_route_change)
+        self.route_figures = RouteFigures(self.router)
+        self.catalog = Catalog(engine, self.router)
         self.catalog.on_transition(_log_transition)
         self.state_changes = _StateChanges()
         self.catalog.on_transition(self.state_changes.count)
@@ -88,6 +94,7 @@ class Hosting:
         self.choices = choices = OperatorChoices(state.path, _log_problem)
         self.drain = Drain(self.catalog, engine)
         self.traffic = Traffic(self.catalog, self.drain, choices)
+        self.router.bind(_Models(self.catalog, self.traffic))
         self.budget = MemoryBudget(
             settings.lifecycle.memory_budget_bytes, self.catalog, self.traffic, self.drain
         )
@@ -167,6 +174,7 @@ class Hosting:
         await self.on_demand.close()
         await self.drain.close()
         await asyncio.gather(*self._recording, self.choices.save(), return_exceptions=True)
+        await self.router.close()
         if self._checker is not None:
             # First: a check that hangs would hold its thread for as long as it may take.
             self._checker.close()
@@ -214,6 +222,23 @@ class Hosting:
         except OSError as error:
             _log_problem(f"passed checks cannot be kept: {error.strerror or error}")
 
+    async def _keep_route_change(self, change: RouteChange) -> None:
+        after = change.after
+        await self._state.append(
+            AuditEvent(
+                action=change.action,
+                actor=change.author.name,
+                origin=change.author.origin,
+                peer=change.author.peer,
+                model=change.model,
+                version=0 if after is None else after.main,
+                before={} if change.before is None else msgspec.to_builtins(change.before),
+                after={} if after is None else msgspec.to_builtins(after),
+                reason=change.reason,
+                outcome=change.outcome,
+            )
+        )
+
     async def _keep(self, event: AuditEvent) -> None:
         await self._state.append(event)
         await self.choices.save()
@@ -221,6 +246,15 @@ class Hosting:
     def _take_wanted(self) -> None:
         for model, version in self._engine.take_wanted():
             self.on_demand.start(model, version)
+
+
+class _Models:
+    """Catalog and traffic, as the router needs them (fastserve.routing.router.Models)."""
+
+    def __init__(self, catalog: Catalog, traffic: Traffic) -> None:
+        self.version_states = catalog.version_states
+        self.serving = catalog.serving
+        self.follow_route = traffic.follow_route
 
 
 class _StateChanges:

@@ -24,7 +24,8 @@ from fastserve.config import (
     decode_toml,
     read_regular_file,
 )
-from fastserve.errors import InvalidConfig, quoted
+from fastserve.errors import InvalidConfig, InvalidRoute, quoted
+from fastserve.route_spec import Entry, RouteSpec, Rule, Shadow, Strategy
 
 MODEL_FILE: Final = "model.onnx"
 MAX_CONFIG_BYTES: Final = 1 << 20
@@ -440,6 +441,50 @@ class ContractConfig(_Group, frozen=True):
     enforce: bool = False
 
 
+class RoutingConfig(_Group, frozen=True):
+    """`[routing]`: the route that a model begins with. What operators set later lies over it.
+
+    Without weights there is none: the version that serves answers.
+    """
+
+    strategy: Strategy = "weights"
+    # By version; TOML's keys are texts.
+    weights: dict[str, float] = {}
+    rules: tuple[Rule, ...] = ()
+    sticky: str = ""
+    # None: by the model's name.
+    seed: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    fallback: Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)] = 0
+    shadow: Shadow | None = None
+
+    def __post_init__(self) -> None:
+        self.spec()
+
+    def spec(self) -> RouteSpec | None:
+        """Errors: InvalidConfig, the key first."""
+        if not self.weights:
+            if any((self.rules, self.sticky, self.fallback, self.shadow)):
+                raise InvalidConfig("weights: a route needs them, for example { 1 = 90, 2 = 10 }")
+            return None
+        for name in self.weights:
+            if not re.fullmatch(r"[1-9][0-9]{0,18}", name) or int(name) > MAX_VERSION:
+                raise InvalidConfig(
+                    f"weights: {quoted(name)} is no version, expected a positive integer"
+                )
+        try:
+            return RouteSpec(
+                strategy=self.strategy,
+                entries=tuple(Entry(int(name), weight) for name, weight in self.weights.items()),
+                rules=self.rules,
+                sticky=self.sticky,
+                seed=self.seed or 0,
+                fallback=self.fallback,
+                shadow=self.shadow,
+            )
+        except InvalidRoute as error:
+            raise InvalidConfig(error.message) from None
+
+
 class ModelConfig(_Group, frozen=True):
     """All that one model can be told."""
 
@@ -456,6 +501,7 @@ class ModelConfig(_Group, frozen=True):
     drift: DriftConfig = DriftConfig()
     features: dict[str, FeatureConfig] = {}
     contract: ContractConfig = ContractConfig()
+    routing: RoutingConfig = RoutingConfig()
     # Names that clients may use for a version.
     labels: dict[str, Version] = {}
     # Where the model comes from: a training run, a commit. Shown as it is.

@@ -137,6 +137,7 @@ class Server:
         )
         self._figures.sources.update(self._hosting.watching.sources())
         self._figures.sources["calls"] = self._watch.metrics
+        self._figures.sources["routes"] = self._hosting.route_figures
         self._transport: Transport | None = None
         self._token_reload: TokenReload | None = None
         self._side_port: SidePort | None = None
@@ -162,6 +163,7 @@ class Server:
                         None if feed is None else feed.put,
                         self._watch.actors,
                     ),
+                    lambda: self._hosting.router.headers,
                 ),
                 io_threads=self._threads.io_threads,
                 tokens=self._tokens,
@@ -201,6 +203,7 @@ class Server:
         from fastserve.rpc.control import ControlServicer  # noqa: PLC0415
         from fastserve.rpc.feedback import FeedbackServicer  # noqa: PLC0415
         from fastserve.rpc.inference import InferenceServicer  # noqa: PLC0415
+        from fastserve.rpc.release import ReleaseServicer  # noqa: PLC0415
         from fastserve.rpc.repository import RepositoryServicer  # noqa: PLC0415
         from fastserve.rpc.settings import SettingsServicer  # noqa: PLC0415
         from fastserve.rpc.upload import Upload  # noqa: PLC0415
@@ -225,6 +228,7 @@ class Server:
             yield from AuditServicer(self._state.audit, self._readiness).methods()
         yield from CaptureServicer(lambda: watching.capturing.capture).methods()
         yield from SettingsServicer(self._entries).methods()
+        yield from ReleaseServicer(hosting.router, hosting.catalog).methods()
         yield from FeedbackServicer(watching.feedback, hosting.catalog).methods()
         yield from WatchServicer(watching.monitor, operations).methods()
 

@@ -23,12 +23,15 @@ RawPort::~RawPort() {
   close(event_fd_);
 }
 
-Status RawPort::submit(uint64_t token, ByteSpan message, Nanos deadline, const RawOrigin& origin,
+Status RawPort::submit(uint64_t token, ByteSpan message, Nanos deadline,
+                       std::vector<std::pair<std::string, std::string>> headers,
+                       const RawOrigin& origin,
                        Nanos* retry_after) {
   *retry_after = 0;
   InferCall* infer = desk_.take();
   infer->token = token;
   infer->deadline = deadline;
+  infer->headers = std::move(headers);
   if (CallBook* book = desk_.book(); book != nullptr) {
     infer->record = book->begin(book->read_context(origin.traceparent, origin.tracestate),
                                 origin.method, origin.peer);
@@ -67,7 +70,14 @@ void RawPort::on_answer(InferCall& infer) {
     desk_.give_back(&infer);
     return;
   }
-  finished_.push_back({infer.token, std::move(infer.status), std::move(infer.reply)});
+  RawAnswer& answer = finished_.emplace_back();
+  answer.token = infer.token;
+  if (infer.status.ok() && !infer.route.empty()) {
+    answer.version = infer.version->number_text();
+    answer.route = infer.route;
+  }
+  answer.status = std::move(infer.status);
+  answer.reply = std::move(infer.reply);
   desk_.give_back(&infer);
 }
 

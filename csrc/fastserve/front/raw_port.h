@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "fastserve/base/buffer.h"
@@ -31,6 +32,9 @@ struct RawOrigin {
 struct RawAnswer {
   uint64_t token = 0;
   Status status;
+  // Of an answer that a route chose the version of: what its trailers say. Else empty.
+  std::string version;
+  std::string route;
   Buffer reply;  // with grpc::kMessageHeadroom bytes in front
 };
 
@@ -46,9 +50,11 @@ class RawPort {
   int event_fd() const { return event_fd_; }
 
   // Submits one request, copied. Its answer comes out of take(), which may have it at once when it
-  // ran on this thread. `token` is the caller's and not in use. Not ok: refused, nothing will come;
+  // ran on this thread. `token` is the caller's and not in use. `headers`: those of the call that
+  // routes look at, names in lower case. Not ok: refused, nothing will come;
   // *retry_after says when to try again (0: no advice).
-  Status submit(uint64_t token, ByteSpan message, Nanos deadline, const RawOrigin& origin,
+  Status submit(uint64_t token, ByteSpan message, Nanos deadline,
+                std::vector<std::pair<std::string, std::string>> headers, const RawOrigin& origin,
                 Nanos* retry_after);
   // The answer is no longer wanted; it may still come out of take().
   void cancel(uint64_t token);

@@ -233,6 +233,17 @@ class RouteTable:
     ) -> None: ...
     def choose_key(self, key: str) -> int:
         """The version of requests with this sticky key. Raises ValueError when there is no key."""
+    def explain(
+        self, headers: Sequence[tuple[str, str]], parameters: Sequence[tuple[str, str]] = ()
+    ) -> tuple[int, str, int, int]:
+        """What a request with these would get: (version, reason, rule, slot).
+
+        Version 0 where no key decides: the weights do. `rule` counts from 0, -1: none; `slot` -1:
+        none. Nothing is counted.
+        """
+    @property
+    def shares(self) -> list[float]:
+        """By entry: its part of all sticky keys, or the weight's where there is no key."""
     def slot(self, key: str) -> int:
         """The key's slot of 65,536, as docs/routes.md explains it."""
     @property
@@ -349,17 +360,26 @@ class RawPort:
     def event_fd(self) -> int:
         """Readable while answers wait."""
     def submit(
-        self, token: int, request: bytes, deadline_ns: int, origin: CallOrigin | None = None
+        self,
+        token: int,
+        request: bytes,
+        deadline_ns: int,
+        headers: Sequence[tuple[str, str]] = (),
+        origin: CallOrigin | None = None,
     ) -> None:
         """Submits one request; its answer comes out of `take`, perhaps at once.
 
         Call `take` after each submit: what ran on this thread does not touch `event_fd`.
         `deadline_ns` is on time.monotonic_ns()'s clock, -1 for none. Raises CoreError when refused;
         its `retry_after_ns` is then how long to wait before trying again (0: no advice).
+        `headers`: those that routes look at, names in lower case.
         """
     def cancel(self, token: int) -> None: ...
-    def take(self) -> list[tuple[int, int, str | bytes]]:
-        """Finished requests: (token, status code, answer bytes if 0 else message)."""
+    def take(self) -> list[tuple[int, int, str | bytes, tuple[str, str] | None]]:
+        """Finished requests: (token, status code, answer bytes if 0 else message, routed).
+
+        `routed`: the version and why, of an answer that a route chose the version of.
+        """
     def close(self) -> None: ...
 
 # kind, call id, payload. "start": (path, peer, deadline_ns or -1, [(key, value)]) with value

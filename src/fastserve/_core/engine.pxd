@@ -271,14 +271,17 @@ cdef extern from "fastserve/front/raw_port.h" namespace "fastserve::front" nogil
     cdef cppclass CRawAnswer "fastserve::front::RawAnswer":
         uint64_t token
         CStatus status
+        string version
+        string route
         CBuffer reply
 
     cdef cppclass CRawPort "fastserve::front::RawPort":
         CRawPort(CEngine*, CCallLog*)
         cbool is_open()
         int event_fd()
-        CStatus submit(uint64_t token, CByteSpan message, int64_t deadline,
-                       const CRawOrigin& origin, int64_t* retry_after)
+        CStatus submit(
+            uint64_t token, CByteSpan message, int64_t deadline,
+            vector[pair[string, string]] headers, const CRawOrigin& origin, int64_t* retry_after)
         void cancel(uint64_t token)
         void take(vector[CRawAnswer]*)
 

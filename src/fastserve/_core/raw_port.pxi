@@ -22,11 +22,13 @@ cdef class RawPort:
     def event_fd(self):
         return self.running().event_fd()
 
-    def submit(self, uint64_t token, bytes request not None, int64_t deadline_ns, origin=None):
+    def submit(self, uint64_t token, bytes request not None, int64_t deadline_ns, headers=(),
+               origin=None):
         cdef c.CRawPort* port = self.running()
         cdef CByteSpan data = span_of(request)
         cdef int64_t retry_after = 0
         cdef int64_t deadline = NEVER if deadline_ns < 0 else deadline_ns
+        cdef vector[pair[string, string]] looked_at = pairs_of(headers)
         cdef CStatus status
         cdef c.CRawOrigin source
         cdef bytes peer, traceparent, tracestate
@@ -40,7 +42,7 @@ cdef class RawPort:
             source.tracestate = CStringView(<const char*>tracestate, <size_t>len(tracestate))
             source.token = origin.token
         with nogil:
-            status = port.submit(token, data, deadline, source, &retry_after)
+            status = port.submit(token, data, deadline, move(looked_at), source, &retry_after)
         if not status.ok():
             raise CoreError(
                 <int>status.code(), text_of(status.message()), retry_after)
@@ -64,7 +66,10 @@ cdef class RawPort:
                 payload = reply[HEADROOM:answers[i].reply.size()]
             else:
                 payload = text_of(answers[i].status.message())
-            result.append((answers[i].token, <int>answers[i].status.code(), payload))
+            routed = None
+            if not answers[i].route.empty():
+                routed = (answers[i].version.decode(), answers[i].route.decode())
+            result.append((answers[i].token, <int>answers[i].status.code(), payload, routed))
         return result
 
     def close(self):

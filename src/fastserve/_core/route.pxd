@@ -2,6 +2,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint64_t
 from libcpp.memory cimport shared_ptr
+from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
@@ -45,6 +46,17 @@ cdef extern from "fastserve/route/route_table.h" namespace "fastserve::route" no
 
     CResult[shared_ptr[const CRouteTable]] make_route "fastserve::route::RouteTable::make"(
         CRouteSpec spec, size_t writers)
+
+cdef extern from "fastserve/route/explanation.h" namespace "fastserve::route" nogil:
+    cdef cppclass CExplained "fastserve::route::Explained":
+        int64_t version
+        size_t reason
+        int64_t rule
+        int64_t slot
+
+    CExplained explain(const CRouteTable& table, const vector[pair[string, string]]& headers,
+                       const vector[pair[string, string]]& parameters)
+    vector[double] shares(const CRouteTable& table)
 
 cdef extern from *:
     """

@@ -64,6 +64,15 @@ cdef class RouteTable:
             raise ValueError("the route has no sticky key")
         return self.handle.get().slots().slot_of(view_of(encoded))
 
+    def explain(self, headers not None, parameters=()):
+        cdef r.CExplained found = r.explain(
+            self.handle.get()[0], pairs_of(headers), pairs_of(parameters))
+        return found.version, _ROUTE_REASONS[found.reason], found.rule, found.slot
+
+    @property
+    def shares(self):
+        return list(r.shares(self.handle.get()[0]))
+
     @property
     def counts(self):
         return {

@@ -67,7 +67,7 @@ class Lineage(_message.Message):
     def __init__(self, digest: _Optional[str] = ..., model_sha256: _Optional[str] = ..., file_bytes: _Optional[int] = ..., producer: _Optional[str] = ..., graph_name: _Optional[str] = ..., domain: _Optional[str] = ..., description: _Optional[str] = ..., model_version: _Optional[int] = ..., opsets: _Optional[_Mapping[str, int]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., declared: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("number", "state", "reason", "state_seconds", "is_serving", "labels", "lineage", "memory_bytes", "load_seconds", "batching", "max_rows", "inputs", "outputs", "notes", "idle_seconds", "in_flight")
+    __slots__ = ("number", "state", "reason", "state_seconds", "is_serving", "labels", "lineage", "memory_bytes", "load_seconds", "batching", "max_rows", "inputs", "outputs", "notes", "idle_seconds", "in_flight", "route_share")
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -84,6 +84,7 @@ class ModelVersion(_message.Message):
     NOTES_FIELD_NUMBER: _ClassVar[int]
     IDLE_SECONDS_FIELD_NUMBER: _ClassVar[int]
     IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_SHARE_FIELD_NUMBER: _ClassVar[int]
     number: int
     state: str
     reason: str
@@ -100,10 +101,11 @@ class ModelVersion(_message.Message):
     notes: _containers.RepeatedScalarFieldContainer[str]
     idle_seconds: float
     in_flight: int
-    def __init__(self, number: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., state_seconds: _Optional[float] = ..., is_serving: bool = ..., labels: _Optional[_Iterable[str]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., memory_bytes: _Optional[int] = ..., load_seconds: _Optional[float] = ..., batching: _Optional[str] = ..., max_rows: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., idle_seconds: _Optional[float] = ..., in_flight: _Optional[int] = ...) -> None: ...
+    route_share: float
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[str] = ..., reason: _Optional[str] = ..., state_seconds: _Optional[float] = ..., is_serving: bool = ..., labels: _Optional[_Iterable[str]] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., memory_bytes: _Optional[int] = ..., load_seconds: _Optional[float] = ..., batching: _Optional[str] = ..., max_rows: _Optional[int] = ..., inputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Tensor, _Mapping]]] = ..., notes: _Optional[_Iterable[str]] = ..., idle_seconds: _Optional[float] = ..., in_flight: _Optional[int] = ..., route_share: _Optional[float] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "problem", "versions", "labels", "policy", "ignored")
+    __slots__ = ("name", "problem", "versions", "labels", "policy", "ignored", "has_route")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -117,13 +119,15 @@ class Model(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     IGNORED_FIELD_NUMBER: _ClassVar[int]
+    HAS_ROUTE_FIELD_NUMBER: _ClassVar[int]
     name: str
     problem: str
     versions: _containers.RepeatedCompositeFieldContainer[ModelVersion]
     labels: _containers.ScalarMap[str, int]
     policy: str
     ignored: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., problem: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., policy: _Optional[str] = ..., ignored: _Optional[_Iterable[str]] = ...) -> None: ...
+    has_route: bool
+    def __init__(self, name: _Optional[str] = ..., problem: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., labels: _Optional[_Mapping[str, int]] = ..., policy: _Optional[str] = ..., ignored: _Optional[_Iterable[str]] = ..., has_route: bool = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from fastserve.client import CaptureClient, Client, ControlClient, WatchClient
+    from fastserve.client import CaptureClient, Client, ControlClient, ReleaseClient, WatchClient
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:8001"
 _CALL_SECONDS: Final = 30.0
@@ -81,6 +81,16 @@ class Endpoint(NamedTuple):
         from fastserve.client import WatchClient  # noqa: PLC0415 - grpc loads slowly
 
         return WatchClient(
+            self.endpoint,
+            **self._connection(),
+            metadata=(("fastserve-actor", claimed_actor()),),
+        )
+
+    def connect_release(self) -> "ReleaseClient":
+        """A client of routes, that says who asks. Errors: InvalidConfig."""
+        from fastserve.client import ReleaseClient  # noqa: PLC0415 - grpc loads slowly
+
+        return ReleaseClient(
             self.endpoint,
             **self._connection(),
             metadata=(("fastserve-actor", claimed_actor()),),

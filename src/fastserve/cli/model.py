@@ -55,7 +55,7 @@ def list_models(as_json: bool, **options: Any) -> None:
                     row["name"],
                     row["version"],
                     row["state"],
-                    "yes" if row["is_serving"] else "",
+                    _traffic(row),
                     ", ".join(row["labels"]),
                     f"{row['memory_bytes'] / 1e6:.1f}" if row["memory_bytes"] else "",
                     row["reason"],
@@ -160,6 +160,7 @@ def _list_index(endpoint: "Endpoint", *, as_json: bool) -> None:
 def _version_rows(model: dict[str, Any]) -> "Iterator[dict[str, Any]]":
     """One for each version, with the names that RepositoryIndex uses and some more."""
     none: dict[str, Any] = {"number": "", "state": "", "reason": "", "memory_bytes": 0}
+    none["route_share"] = 0.0
     for version in model["versions"] or [none | {"is_serving": False, "labels": []}]:
         yield {
             "name": model["name"],
@@ -169,7 +170,15 @@ def _version_rows(model: dict[str, Any]) -> "Iterator[dict[str, Any]]":
             "is_serving": version["is_serving"],
             "labels": version["labels"],
             "memory_bytes": version["memory_bytes"],
+            "route_share": version["route_share"] if model["has_route"] else None,
         }
+
+
+def _traffic(row: dict[str, Any]) -> str:
+    """Of requests that name no version."""
+    if row["route_share"]:
+        return f"{row['route_share'] * 100:.4g} %"
+    return "yes" if row["is_serving"] else ""
 
 
 def _tensors(tensors: "Iterable[TensorMetadata]") -> list[dict[str, Any]]:

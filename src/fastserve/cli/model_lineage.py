@@ -22,6 +22,8 @@ def show_known(model: dict[str, Any]) -> None:
 
 def _show_version(version: dict[str, Any]) -> None:
     serves = ", serves" if version["is_serving"] else ""
+    if version["route_share"]:
+        serves += f" {version['route_share'] * 100:.4g} % by the model's route"
     click.echo(f"\nversion {version['number']}{serves}")
     lineage = version.get("lineage", {})
     facts = {
@@ -42,5 +44,7 @@ def _show_version(version: dict[str, Any]) -> None:
     for key, value in facts.items():
         if value:
             click.echo(f"  {printable(key)}: {printable(value)}")
+    if version["reason"]:
+        click.echo(f"  note: {printable(version['reason'])}")
     for note in version["notes"]:
         click.echo(f"  note: {printable(note)}")

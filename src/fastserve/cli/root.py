@@ -12,6 +12,7 @@ _COMMANDS: Final = {
     "serve": "Serve the models of a repository.",
     "infer": "Send one inference and print the answer.",
     "model": "Ask a server about its models, and change them.",
+    "route": "Show and change which version answers, and explain it.",
     "feedback": "Send what turned out to be true of earlier answers.",
     "drift": "Make reference profiles, and show how far live rows are from them.",
     "audit": "Show or verify the record of every change.",

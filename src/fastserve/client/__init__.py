@@ -16,6 +16,7 @@ from fastserve.client.metadata import (
     ServerMetadata,
     TensorMetadata,
 )
+from fastserve.client.release import ReleaseClient
 from fastserve.client.request import InferRequest
 from fastserve.client.result import InferResult
 from fastserve.client.retry import RetryPolicy
@@ -40,6 +41,7 @@ __all__ = [
     "ModelEvent",
     "ModelMetadata",
     "PushedVersion",
+    "ReleaseClient",
     "RequestFailed",
     "RetryPolicy",
     "ServerMetadata",

@@ -19,6 +19,7 @@ from fastserve.errors import (
 )
 from fastserve.models.loader import LoadedVersion
 from fastserve.models.record import ModelRecord, VersionRecord
+from fastserve.models.route_source import NoRoutes, RouteSource
 from fastserve.models.state import State
 
 _MAX_NUMBER: Final = (1 << 63) - 1
@@ -37,6 +38,7 @@ class Publisher(Protocol):
         serving: int,
         unavailable: Sequence[tuple[int, str, bool]],
         labels: Mapping[str, int],
+        route: core.RouteTable | None,
     ) -> None: ...
     def withdraw(self, model: str) -> None: ...
 
@@ -44,8 +46,9 @@ class Publisher(Protocol):
 class Catalog:
     """All models by name."""
 
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, routes: RouteSource | None = None) -> None:
         self._publisher = publisher
+        self.routes = NoRoutes() if routes is None else routes
         self._models: dict[str, ModelRecord] = {}
         self._listeners: list[Callable[[], None]] = []
         self._transition_listeners: list[TransitionListener] = []
@@ -119,12 +122,13 @@ class Catalog:
         model = self.model(name)
         if version:
             return self.record(model, version)
-        record = model.versions.get(model.serving)
-        if record is None or not (record.is_ready or record.is_on_demand):
-            raise ModelNotFound(
-                f"Request for unknown model: {quoted(name)} has no available versions"
-            )
-        return record
+        shares = self.routes.shares(name)
+        # A route's versions differ little in what is asked here: the one with most requests.
+        routed = model.versions.get(max(shares, key=shares.__getitem__)) if shares else None
+        for record in (routed, model.versions.get(model.serving)):
+            if record is not None and (record.is_ready or record.is_on_demand):
+                return record
+        raise ModelNotFound(f"Request for unknown model: {quoted(name)} has no available versions")
 
     def find(self, name: str, version: str) -> LoadedVersion:
         """The ready version that answers for `name` and `version`. Errors: as `resolve`."""
@@ -162,8 +166,27 @@ class Catalog:
                 if not record.is_ready
             ],
             model.labels,
+            route=self.routes.table(
+                model.name, model.serving, [loaded.number for loaded in model.ready]
+            ),
         )
         self._tell()
+
+    def takes_traffic(self, model: ModelRecord, record: VersionRecord) -> bool:
+        """Whether requests that name no version may get this one."""
+        if not record.is_ready and not record.is_on_demand:
+            return False
+        shares = self.routes.shares(model.name)
+        return shares.get(record.number, 0) > 0 if shares else record.number == model.serving
+
+    def version_states(self, model: str) -> Mapping[int, str]:
+        """State of each version in lower case. Errors: ModelNotFound."""
+        found = self.model(model).versions
+        return {number: record.state.value.lower() for number, record in found.items()}
+
+    def serving(self, model: str) -> int:
+        """The version that answers where there is no route; 0: none. Errors: ModelNotFound."""
+        return self.model(model).serving
 
     def settle(self) -> None:
         """The first look at the repository is over."""

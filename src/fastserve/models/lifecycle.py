@@ -18,6 +18,7 @@ from fastserve.errors import (
     InvalidConfig,
     LastReadyVersion,
     ModelNotFound,
+    RoutedVersion,
     VersionFailed,
     VersionNotFound,
     VersionNotReady,
@@ -197,8 +198,8 @@ class Lifecycle:
         """Takes versions out of traffic ("": all) and returns them; they drain by themselves.
 
         One that is being loaded is among them: it will not answer, and its load ends as soon as it
-        can. Errors: ModelNotFound, VersionNotFound; LastReadyVersion when `version` is the last one
-        that answers and it is not forced.
+        can. Errors: ModelNotFound, VersionNotFound; when it is not forced, LastReadyVersion for the
+        last one that answers, RoutedVersion for one that the model's route names.
         """
         model = self._catalog.model(name)
         word = self._words.speak(name)
@@ -209,6 +210,12 @@ class Lifecycle:
                 raise LastReadyVersion(
                     f"version {gone[0].number} is the last one of model {quoted(name)} that "
                     "answers: load another one first, or force it"
+                )
+            if gone[0].number in self._catalog.routes.named(name) and not is_forced:
+                raise RoutedVersion(
+                    f"version {gone[0].number} is named by the route of model {quoted(name)}: give "
+                    f"it another route first (fastserve route set {name} ...), or force it, and "
+                    "the route's fallback or the version that serves answers for it"
                 )
             # Says nothing about what serves: a load of another version goes on to serve.
             self._words.withdraw(name, gone[0].number, word)
@@ -269,7 +276,9 @@ class Lifecycle:
         """Versions whose folders are gone: dropped, or drained if others answer. Returns those."""
         model = self._catalog.model(name)
         gone = [record for record in model.versions.values() if record.number in numbers]
-        leaving = [record for record in gone if record.is_ready]
+        routed = self._catalog.routes.named(name)
+        # A route's versions stay until it names them no more.
+        leaving = [record for record in gone if record.is_ready and record.number not in routed]
         if len(leaving) == len(model.ready):
             # Availability first: what serves stays until something else does.
             leaving = [record for record in leaving if record.number != model.serving]
@@ -367,6 +376,7 @@ class Lifecycle:
         model.ignored = settings.ignored
         model.problem = ""
         self._choices.recall(model)
+        self._catalog.routes.configure(model.name, settings.config.routing)
 
     def _require(self, model: ModelRecord, wanted: Wanted) -> None:
         if not wanted.serving:

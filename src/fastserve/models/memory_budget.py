@@ -69,7 +69,8 @@ class MemoryBudget:
             for record in model.versions.values():
                 if record.loaded is None or not record.is_ready or record.path is None:
                     continue
-                is_serving = record.number == model.serving
+                routed = self._catalog.routes.named(model.name)
+                is_serving = record.number == model.serving or record.number in routed
                 if is_serving and model.name == loading:
                     continue
                 ranked.append((is_serving, -_idle_ns(record, record.loaded), record))

@@ -2,8 +2,8 @@
 
 `[versions]` says how many: the newest `latest` ones (one, unless said otherwise), `all`, or those
 that `specific` lists. Beside them stay loaded: what serves, the `keep_previous` versions that
-served before it, versions with labels, and what an operator put on standby. A version beyond that
-is taken out of traffic, but never the last one that answers.
+served before it, versions with labels, those of the route, and what an operator put on standby. A version
+beyond that is taken out of traffic, but never the last one that answers.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,11 +21,16 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 def choose_versions(
-    available: Collection[int], config: VersionsConfig, *, pinned: int = 0
+    available: Collection[int],
+    config: VersionsConfig,
+    *,
+    pinned: int = 0,
+    routed: Collection[int] = (),
 ) -> Wanted:
     """The versions to load of those that are there, ascending; the highest of them serves.
 
-    `pinned`: an operator's choice of what serves; it counts as long as it is there.
+    `pinned`: an operator's choice of what serves; it counts as long as it is there. `routed`: those
+    that the model's route needs; they are loaded as well.
     """
     numbers = sorted(available)
     if config.all:
@@ -39,7 +44,8 @@ def choose_versions(
         serving = pinned
         if not config.all and not config.specific:
             chosen = [number for number in numbers if number <= pinned][-(config.latest or 1) :]
-    return Wanted(tuple(chosen), serving)
+    needed = {*chosen, *(number for number in routed if number in available)}
+    return Wanted(tuple(sorted(needed)), serving)
 
 
 def choose_kept(

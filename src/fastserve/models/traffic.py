@@ -39,7 +39,12 @@ class Traffic:
             if model.newest_seen:
                 model.pinned = 0
             model.newest_seen = newest
-        return choose_versions(available, model.config.versions, pinned=model.pinned)
+        return choose_versions(
+            available,
+            model.config.versions,
+            pinned=model.pinned,
+            routed=self._catalog.routes.kept_versions(model.name),
+        )
 
     def choose(self, model: ModelRecord, record: VersionRecord) -> None:
         """An operator named `record`: it serves until a version newer than any now there comes."""
@@ -68,6 +73,12 @@ class Traffic:
         """The model's labels are these from now on."""
         model.labels = labels
         self._settle(model)
+
+    def follow_route(self, name: str) -> None:
+        """The model's route has changed: requests follow it; what nobody needs any more drains."""
+        model = self._catalog.get(name)
+        if model is not None:
+            self._settle(model)
 
     def take_out(self, model: ModelRecord, records: Iterable[VersionRecord], reason: str) -> None:
         """The records answer no new request from now on; they drain and give their memory back.

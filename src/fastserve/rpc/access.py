@@ -71,6 +71,10 @@ LEAST_ROLE: Final[Mapping[str, Role]] = {
     "/fastserve.v1.Capture/Status": Role.OPERATOR,
     # What clients sent and got, as the configuration lets it be kept.
     "/fastserve.v1.Capture/Export": Role.ADMIN,
+    "/fastserve.v1.Release/ShowRoutes": Role.OPERATOR,
+    "/fastserve.v1.Release/SetRoute": Role.OPERATOR,
+    "/fastserve.v1.Release/RemoveRoute": Role.OPERATOR,
+    "/fastserve.v1.Release/ExplainRoute": Role.OPERATOR,
     "/fastserve.v1.Watch/ShowDrift": Role.OPERATOR,
     "/fastserve.v1.Watch/FreezeProfile": Role.OPERATOR,
     "/fastserve.v1.Watch/PutProfile": Role.OPERATOR,

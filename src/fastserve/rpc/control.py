@@ -53,13 +53,17 @@ class ControlServicer:
         self, _request: pb.ListModelsRequest, _context: CallContext
     ) -> pb.ListModelsResponse:
         return pb.ListModelsResponse(
-            models=[model_message(model, is_brief=True) for model in self._catalog.models]
+            models=[
+                model_message(model, self._catalog.routes.shares(model.name), is_brief=True)
+                for model in self._catalog.models
+            ]
         )
 
     async def describe_model(
         self, request: pb.DescribeModelRequest, _context: CallContext
     ) -> pb.Model:
-        return model_message(self._catalog.model(request.model), is_brief=False)
+        model = self._catalog.model(request.model)
+        return model_message(model, self._catalog.routes.shares(model.name), is_brief=False)
 
     async def check_model(
         self, request: pb.CheckModelRequest, _context: CallContext

@@ -1,6 +1,6 @@
 """Records of the catalog as messages of fastserve.v1.Control."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from fastserve._core import core
 from fastserve._proto import fastserve_control_pb2 as pb
@@ -11,17 +11,22 @@ from fastserve.models.policy import describe_policy
 from fastserve.models.record import ModelRecord, VersionRecord
 
 
-def model_message(model: ModelRecord, *, is_brief: bool) -> pb.Model:
-    """All that is known of a model; brief: without tensors and lineage."""
+def model_message(model: ModelRecord, shares: Mapping[int, float], *, is_brief: bool) -> pb.Model:
+    """All that is known of a model; brief: without tensors and lineage.
+
+    `shares`: by version, of the model's route; empty where it has none.
+    """
     return pb.Model(
         name=model.name,
         problem=model.problem,
         versions=[
-            _version_message(model, record, is_brief=is_brief) for record in model.versions.values()
+            _version_message(model, record, shares, is_brief=is_brief)
+            for record in model.versions.values()
         ],
         labels=model.labels,
         policy=describe_policy(model.config.versions),
         ignored=model.ignored,
+        has_route=bool(shares),
     )
 
 
@@ -40,20 +45,30 @@ def check_message(inspection: Inspection) -> pb.CheckModelResponse:
 
 
 def _version_message(
-    model: ModelRecord, record: VersionRecord, *, is_brief: bool
+    model: ModelRecord, record: VersionRecord, shares: Mapping[int, float], *, is_brief: bool
 ) -> pb.ModelVersion:
+    can_answer = record.is_ready or record.is_on_demand
+    share = shares.get(record.number, 0.0)
+    has_traffic = share > 0 if shares else model.serving == record.number
     message = pb.ModelVersion(
         number=record.number,
         state=record.state.name,
-        reason=record.reason,
+        reason=record.reason or _route_reason(record, shares),
         state_seconds=record.state_seconds,
-        is_serving=model.serving == record.number and (record.is_ready or record.is_on_demand),
+        is_serving=has_traffic and can_answer,
+        route_share=share,
         labels=model.labels_of(record.number),
         idle_seconds=-1,
     )
     if record.loaded is not None:
         _add_loaded(message, record.loaded, is_brief=is_brief)
     return message
+
+
+def _route_reason(record: VersionRecord, shares: Mapping[int, float]) -> str:
+    if shares and record.is_ready and record.number > max(shares):
+        return "newer than the route, which does not name it: no request gets it unasked"
+    return ""
 
 
 def _add_loaded(message: pb.ModelVersion, loaded: LoadedVersion, *, is_brief: bool) -> None:

@@ -17,7 +17,7 @@ from fastserve.rpc.calls import Calls
 from fastserve.rpc.context import CallContext
 from fastserve.rpc.inference import SERVICE
 from fastserve.rpc.method_table import Method, service_methods
-from fastserve.rpc.raw import RawInference
+from fastserve.rpc.raw import RawAnswer, RawInference
 
 # Requests of one stream that may be under way: answers keep their order, so one slow request would
 # otherwise let its followers pile up.
@@ -48,7 +48,12 @@ class RawInferenceServicer:
     async def model_infer(self, request: bytes, context: CallContext) -> bytes:
         context.is_recorded_by_core = True
         origin = self._calls.origin(context, is_stream=False)
-        return await self._raw.infer(request, context.deadline_ns, origin)
+        answer = await self._raw.infer(request, context, origin)
+        if answer.routed is not None:
+            version, route = answer.routed
+            context.add_trailer("fastserve-version", version)
+            context.add_trailer("fastserve-route", route)
+        return answer.message
 
     async def model_stream_infer(
         self, requests: AsyncIterator[bytes], context: CallContext
@@ -62,7 +67,7 @@ class RawInferenceServicer:
         origin = self._calls.origin(context, is_stream=True)
         ends_on_error = context.header("triton_grpc_error") == "true"
         loop = asyncio.get_running_loop()
-        asked: deque[tuple[bytes, asyncio.Task[bytes]]] = deque()
+        asked: deque[tuple[bytes, asyncio.Task[RawAnswer]]] = deque()
         iterator = aiter(requests)
         incoming: asyncio.Task[bytes | None] | None = loop.create_task(_next(iterator))
         try:
@@ -74,9 +79,7 @@ class RawInferenceServicer:
                     request = incoming.result()
                     incoming = None
                     if request is not None:
-                        task = loop.create_task(
-                            self._raw.infer(request, context.deadline_ns, origin)
-                        )
+                        task = loop.create_task(self._raw.infer(request, context, origin))
                         asked.append((request, task))
                         incoming = loop.create_task(_next(iterator))
                 while asked and asked[0][1].done():
@@ -93,9 +96,9 @@ async def _next(iterator: AsyncIterator[bytes]) -> bytes | None:
     return await anext(iterator, None)
 
 
-def _stream_answer(request: bytes, task: "asyncio.Task[bytes]", ends_on_error: bool) -> bytes:
+def _stream_answer(request: bytes, task: "asyncio.Task[RawAnswer]", ends_on_error: bool) -> bytes:
     try:
-        answer = task.result()
+        answer = task.result().message
     except FastserveError as error:
         if ends_on_error:
             raise from_status(error.code, error.message) from error

@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 
 from fastserve.models.readiness import Readiness
-from fastserve.rpc import capture, feedback, health, inference, reflection, settings, watch
+from fastserve.rpc import (
+    capture,
+    feedback,
+    health,
+    inference,
+    reflection,
+    release,
+    settings,
+    watch,
+)
 from fastserve.rpc.calls import Calls
 from fastserve.rpc.method_table import Method, MethodTable
 from fastserve.rpc.raw import RawInference
@@ -15,6 +24,7 @@ SERVICES = (
     settings.SERVICE,
     capture.SERVICE,
     feedback.SERVICE,
+    release.SERVICE,
     watch.SERVICE,
     health.SERVICE,
     *reflection.SERVICES,

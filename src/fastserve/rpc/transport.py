@@ -6,7 +6,7 @@ Thread: the event loop's.
 import abc
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -74,6 +74,8 @@ class Served(msgspec.Struct, frozen=True):
     # All but health, reflection and the inferences themselves.
     methods: tuple[Method, ...]
     calls: Calls | None = None
+    # Names of headers, in lower case, that some route looks at now.
+    route_headers: Callable[[], Collection[str]] = tuple
 
 
 def open_transport(
@@ -170,7 +172,7 @@ class GrpcioTransport(Transport):
         from fastserve.rpc.aio import AioServer  # noqa: PLC0415
 
         self._settings = settings
-        self._raw = RawInference(served.engine, calls.log)
+        self._raw = RawInference(served.engine, calls.log, served.route_headers)
         table = build_table(served.readiness, served.methods, self._raw, calls)
         self._server = AioServer(table, settings.limits, access, calls)
 

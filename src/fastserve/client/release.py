@@ -1,0 +1,160 @@
+"""The client of fastserve.v1.Release: routes of a running fastserve."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import Message
+
+from fastserve._proto import POOL
+from fastserve._proto import fastserve_release_pb2 as pb
+from fastserve.client.call import Call, reader
+from fastserve.client.channel import TLS, Metadata
+from fastserve.client.connection import Connection
+from fastserve.client.metadata import message_as_dict
+from fastserve.client.retry import RetryPolicy
+from fastserve.client.session import DEFAULT_MAX_MESSAGE_BYTES, Session
+from fastserve.errors import InvalidRoute
+
+_SERVICE: Final = "/fastserve.v1.Release/"
+
+
+class ReleaseClient:
+    """Calls one fastserve and waits for its answers.
+
+    Arguments, errors and threads are those of `Client`; but a call is not repeated unless `retries`
+    says so. Answers are plain values under the names of proto/fastserve_release.proto.
+    `expected_generation`: StaleRouteTable is raised when another one stands, and nothing changes.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        tls: bool | TLS | None = None,
+        timeout: float | None = None,
+        retries: int | RetryPolicy = 0,
+        metadata: Metadata = (),
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+    ) -> None:
+        self._connection = Connection(
+            Session(
+                target,
+                token=token,
+                tls=tls,
+                timeout=timeout,
+                retries=retries,
+                metadata=metadata,
+                max_message_bytes=max_message_bytes,
+                compression=None,
+            )
+        )
+
+    def show_routes(self, model: str = "", *, timeout: float | None = None) -> list[dict[str, Any]]:
+        """What stands for `model`, or for all that have a route."""
+        request = pb.ShowRoutesRequest(model=model)
+        found = self._call("ShowRoutes", request, pb.ShowRoutesResponse, timeout)
+        routes: list[dict[str, Any]] = found["routes"]
+        return routes
+
+    def set_route(
+        self,
+        model: str,
+        route: Mapping[str, Any],
+        *,
+        expected_generation: int | None = None,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Gives `model` the route {"entries": [{"version": 1, "weight": 90}, ...], ...}.
+
+        Returns what stands then. Errors: InvalidRoute also for a field that routes do not have.
+        """
+        try:
+            message = ParseDict(dict(route), pb.Route(), descriptor_pool=POOL)
+        except ParseError as error:
+            raise InvalidRoute(f"route: {error}") from None
+        request = pb.SetRouteRequest(
+            model=model, route=message, expected_generation=expected_generation, reason=reason
+        )
+        return self._call("SetRoute", request, pb.RouteState, timeout)
+
+    def set_blue_green(
+        self,
+        model: str,
+        version: int,
+        *,
+        expected_generation: int | None = None,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Everything to `version`; the version before stays loaded, for going back."""
+        request = pb.SetRouteRequest(
+            model=model, blue_green=version, expected_generation=expected_generation, reason=reason
+        )
+        return self._call("SetRoute", request, pb.RouteState, timeout)
+
+    def back(
+        self,
+        model: str,
+        *,
+        expected_generation: int | None = None,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """The other version of a blue/green route, else the route that stood before."""
+        request = pb.SetRouteRequest(
+            model=model, back=True, expected_generation=expected_generation, reason=reason
+        )
+        return self._call("SetRoute", request, pb.RouteState, timeout)
+
+    def remove_route(
+        self,
+        model: str,
+        *,
+        expected_generation: int | None = None,
+        reason: str = "",
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """The version that serves answers all requests again."""
+        request = pb.RemoveRouteRequest(
+            model=model, expected_generation=expected_generation, reason=reason
+        )
+        return self._call("RemoveRoute", request, pb.RouteState, timeout)
+
+    def explain_route(
+        self,
+        model: str,
+        *,
+        key: str = "",
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> dict[str, Any]:
+        """Which version a request with this sticky key and these headers would get, and why."""
+        request = pb.ExplainRouteRequest(model=model, key=key, headers=headers)
+        return self._call("ExplainRoute", request, pb.ExplainRouteResponse, timeout)
+
+    def _call(
+        self, method: str, request: Message, reply: type[Message], timeout: float | None
+    ) -> dict[str, Any]:
+        call: Call[dict[str, Any]] = Call(
+            _SERVICE + method, request.SerializeToString(), reader(reply, message_as_dict)
+        )
+        return self._connection.run(call, timeout)
+
+    def close(self) -> None:
+        """Closes the connection; calls in flight are cancelled."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
