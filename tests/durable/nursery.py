@@ -55,6 +55,39 @@ def write_states(case, tell):
             tell(value)
 
 
+def write_routes(case, tell):
+    """Changes a model's route again and again; tells each generation that is acknowledged."""
+    from fastserve.errors import NotKept
+    from fastserve.route_spec import Entry
+    from fastserve.routing.route import Route
+    from fastserve.routing.route_store import RouteStore
+    from fastserve.routing.router import Author, Router
+
+    class Models:
+        version_states = staticmethod(lambda _model: {1: "ready", 2: "ready"})
+        serving = staticmethod(lambda _model: 2)
+        follow_route = staticmethod(lambda _model: None)
+
+    async def run():
+        router = Router(RouteStore(Path(case["folder"]), lambda text: tell({"problem": text})))
+        router.bind(Models())
+        author = Author("a")
+        for n in range(case["appends"]):
+            standing = router.generation("m")
+            with contextlib.suppress(NotKept):
+                if n % 3 == 2:
+                    await router.remove("m", standing, actor=author)
+                else:
+                    entries = (Entry(1, float(standing + 1)), Entry(2, 1.0))
+                    route = Route(model="m", entries=entries, sticky="header:x-user")
+                    await router.set("m", route, standing, actor=author)
+                route = router.route("m")
+                weight = 0 if route is None else route.entries[0].weight
+                tell({"generation": router.generation("m"), "weight": weight})
+
+    asyncio.run(run())
+
+
 def write_capture(case, tell):
     """Captures requests, `together` in each file; tells what was counted after each file."""
     from captured import open_capture, request
@@ -77,7 +110,12 @@ def write_capture(case, tell):
     )})  # fmt: skip
 
 
-SCENARIOS = {"audit": write_audit, "states": write_states, "capture": write_capture}
+SCENARIOS = {
+    "audit": write_audit,
+    "states": write_states,
+    "routes": write_routes,
+    "capture": write_capture,
+}
 
 
 def run_case(case, faults):

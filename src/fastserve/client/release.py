@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
-from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
-from fastserve._proto import POOL
 from fastserve._proto import fastserve_release_pb2 as pb
 from fastserve.client.call import Call, reader
 from fastserve.client.channel import TLS, Metadata
@@ -73,8 +71,8 @@ class ReleaseClient:
         Returns what stands then. Errors: InvalidRoute also for a field that routes do not have.
         """
         try:
-            message = ParseDict(dict(route), pb.Route(), descriptor_pool=POOL)
-        except ParseError as error:
+            message = pb.Route(**route)
+        except (TypeError, ValueError) as error:
             raise InvalidRoute(f"route: {error}") from None
         request = pb.SetRouteRequest(
             model=model, route=message, expected_generation=expected_generation, reason=reason

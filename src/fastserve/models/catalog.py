@@ -38,6 +38,7 @@ class Publisher(Protocol):
         serving: int,
         unavailable: Sequence[tuple[int, str, bool]],
         labels: Mapping[str, int],
+        *,
         route: core.RouteTable | None,
     ) -> None: ...
     def withdraw(self, model: str) -> None: ...

@@ -2,8 +2,8 @@
 
 `[versions]` says how many: the newest `latest` ones (one, unless said otherwise), `all`, or those
 that `specific` lists. Beside them stay loaded: what serves, the `keep_previous` versions that
-served before it, versions with labels, those of the route, and what an operator put on standby. A version
-beyond that is taken out of traffic, but never the last one that answers.
+served before it, versions with labels, those of the route, and what an operator put on standby. A
+version beyond that is taken out of traffic, but never the last one that answers.
 """
 
 from collections.abc import Collection, Sequence
