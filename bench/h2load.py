@@ -37,6 +37,7 @@ def run(
     requests_per_second: int = 0,
     requests: int = 0,
     log: bool = False,
+    headers: tuple[str, ...] = (),
 ) -> Load:
     """Closed loop, or open loop when `requests_per_second` (all connections together) is given.
 
@@ -55,6 +56,8 @@ def run(
         command += ["--rps", str(requests_per_second / connections)]
     if body is not None:
         command += ["-d", str(body), *GRPC_HEADERS]
+        for header in headers:
+            command += ["-H", header]
     with tempfile.TemporaryDirectory() as folder:
         times = Path(folder) / "times"
         if log:

@@ -32,6 +32,8 @@ from rich.console import Console
 from rich.table import Table
 from scraper import SCRAPES_PER_SECOND, Scraper
 
+from fastserve.client import ReleaseClient
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -41,6 +43,7 @@ SHAPES = {"mlp": (30,), "gbt": (30,), "conv": (3, 112, 112), "gap": (3, 224, 224
 IMAGE_BYTES = 4 * 3 * 224 * 224
 PACED_RATE = 2_000
 PACED_SECONDS = 6.0
+ROUTED_VERSIONS = 10
 SCRAPED_MODELS = 100
 
 
@@ -334,6 +337,44 @@ def sketches(setting: Setting) -> list[Figure]:
     return [Figure("sketches", what, [mine / other for mine, other in pairs], 0.93, detail=detail)]
 
 
+def routes(setting: Setting) -> list[Figure]:
+    """A sticky route of ten versions against none; both servers have them all loaded."""
+    repository = setting.folder / "routed"
+    for version in range(1, ROUTED_VERSIONS + 1):
+        folder = repository / "mlp" / str(version)
+        folder.mkdir(parents=True)
+        shutil.copy(setting.model("mlp"), folder / "model.onnx")
+    (repository / "mlp" / "model.toml").write_text("[versions]\nall = true\n")
+    states = [("--state-dir", str(setting.folder / f"state-{name}")) for name in "ab"]
+    body = setting.body("mlp")
+    entries = [{"version": n, "weight": 1} for n in range(1, ROUTED_VERSIONS + 1)]
+    pairs = []
+    with (
+        Fastserve(repository, setting.log("routed"), options=states[0]) as routed,
+        Fastserve(repository, setting.log("plain"), options=states[1]) as plain,
+    ):
+        with ReleaseClient(routed.grpc, timeout=30) as client:
+            client.set_route("mlp", {"entries": entries, "sticky": "header:x-user"})
+        # One key, one version: what differs is the route, not how full the batches are.
+        load = partial(
+            h2load.run,
+            connections=4,
+            in_flight=64,
+            seconds=setting.seconds,
+            body=body,
+            headers=("x-user: anna",),
+        )
+        for _ in range(setting.repeats):
+            mine = load(routed.url()).requests_per_second
+            pairs.append((mine, load(plain.url()).requests_per_second))
+    detail = {
+        "routed_rps": statistics.median(mine for mine, _ in pairs),
+        "plain_rps": statistics.median(other for _, other in pairs),
+    }
+    what = f"requests/s at 4 x 64, a sticky route of {ROUTED_VERSIONS} versions against none"
+    return [Figure("routes", what, [mine / other for mine, other in pairs], 0.97, detail=detail)]
+
+
 def memory_and_start(setting: Setting) -> list[Figure]:
     """One small model: resident memory once it answered, and the time to that answer."""
     request = payload.message("mlp", (1, *SHAPES["mlp"]))
@@ -361,6 +402,7 @@ FIGURES: dict[str, Callable[[Setting], list[Figure]]] = {
     "large": large_tensors,
     "trees": trees,
     "sketches": sketches,
+    "routes": routes,
     "start": memory_and_start,
 }
 

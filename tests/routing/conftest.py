@@ -9,6 +9,7 @@ import pytest
 
 from fastserve._proto.open_inference_grpc_pb2_grpc import GRPCInferenceServiceStub
 from fastserve.client import ReleaseClient
+from tests.conftest import ServerProcess
 
 # By its path: test folders are not packages, and both have a conftest.
 _SPEC = importlib.util.spec_from_file_location(
@@ -92,6 +93,36 @@ def open_sides():
 @pytest.fixture
 def steady_traffic():
     return lifecycle.SteadyTraffic
+
+
+# What both transports are given, to be held against each other.
+AGREED = {
+    "entries": [{"version": 1, "weight": 2}, {"version": 2, "weight": 1}],
+    "rules": [{"header": "x-tenant", "match": "prefix", "value": "ac", "version": 3}],
+    "sticky": "header:x-user",
+    "seed": 11,
+}
+
+
+@pytest.fixture(scope="session")
+def sides(tmp_path_factory):
+    """transport -> (server's address, a caller), each with the same route."""
+    root = tmp_path_factory.mktemp("agreed")
+    for number in (1, 2, 3):
+        lifecycle.put(root, "m", number, lifecycle.constant_model(number))
+    (root / "m" / "model.toml").write_text("[versions]\nall = true\n")
+    found = {}
+    with contextlib.ExitStack() as stack:
+        for name in ("native", "grpcio"):
+            state = tmp_path_factory.mktemp("state")
+            server = ServerProcess(root, "--transport", name, "--state-dir", state)
+            stack.callback(server.stop)
+            with ReleaseClient(server.grpc, timeout=30) as release:
+                release.set_route("m", AGREED)
+            caller = Caller(server)
+            stack.callback(caller.close)
+            found[name] = (server.grpc, caller)
+        yield found
 
 
 def weights(**by_version):

@@ -4,8 +4,7 @@ import math
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from fastserve.errors import InvalidConfig, InvalidRoute
 from fastserve.model_config import parse_model_config

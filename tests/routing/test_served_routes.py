@@ -7,8 +7,7 @@ from collections import Counter
 import grpc
 import pytest
 
-from fastserve._proto import fastserve_control_pb2 as control_pb
-from fastserve._proto import fastserve_release_pb2 as pb
+from fastserve._proto import fastserve_control_pb2 as control_pb, fastserve_release_pb2 as pb
 from fastserve._proto.fastserve_control_pb2_grpc import ControlStub
 from fastserve._proto.fastserve_release_pb2_grpc import ReleaseStub
 from fastserve.errors import FastserveError

@@ -25,8 +25,7 @@ RawPort::~RawPort() {
 
 Status RawPort::submit(uint64_t token, ByteSpan message, Nanos deadline,
                        std::vector<std::pair<std::string, std::string>> headers,
-                       const RawOrigin& origin,
-                       Nanos* retry_after) {
+                       const RawOrigin& origin, Nanos* retry_after) {
   *retry_after = 0;
   InferCall* infer = desk_.take();
   infer->token = token;
