@@ -336,7 +336,7 @@ TEST_CASE("raw_port records as the native front does") {
                                 .token = 3};
   Nanos retry_after = 0;
   const std::string body = request({1, 2}, "raw");
-  REQUIRE(port.submit(1, as_bytes(body), kNever, origin, &retry_after).ok());
+  REQUIRE(port.submit(1, as_bytes(body), kNever, {}, origin, &retry_after).ok());
   std::vector<front::RawAnswer> answers;
   while (answers.empty()) port.take(&answers);
   CallRecord record = f.take_one();
@@ -347,11 +347,11 @@ TEST_CASE("raw_port records as the native front does") {
   CHECK(record.parent_id == kParentId);
   CHECK(record.sent_bytes > 0);
 
-  CHECK_FALSE(port.submit(2, as_bytes("\xff"), kNever, origin, &retry_after).ok());
+  CHECK_FALSE(port.submit(2, as_bytes("\xff"), kNever, {}, origin, &retry_after).ok());
   CHECK(f.take_one().code == Code::kInvalidArgument);
 
   f.front.session->close_gate();
-  REQUIRE(port.submit(3, as_bytes(body), kNever, origin, &retry_after).ok());
+  REQUIRE(port.submit(3, as_bytes(body), kNever, {}, origin, &retry_after).ok());
   f.front.session->wait_for_runs(1);
   port.cancel(3);
   f.front.session->open_gate();

@@ -108,8 +108,8 @@ TEST_CASE("raw_port answers a request that waited for its version") {
   front::RawPort port(&f.engine, nullptr);
   const std::string message = request({9});
   Nanos retry_after = 0;
-  REQUIRE(port.submit(1, as_bytes(message), kNever, {}, &retry_after).ok());
-  REQUIRE(port.submit(2, as_bytes(message), kNever, {}, &retry_after).ok());
+  REQUIRE(port.submit(1, as_bytes(message), kNever, {}, {}, &retry_after).ok());
+  REQUIRE(port.submit(2, as_bytes(message), kNever, {}, {}, &retry_after).ok());
   port.cancel(2);
   wait_for_wish(f.engine);
   f.publish();
