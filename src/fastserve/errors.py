@@ -100,6 +100,13 @@ class StaleRouteTable(FastserveError, RuntimeError):
     reason = "stale"
 
 
+class RolloutConflict(FastserveError, RuntimeError):
+    """The model's rollout is not in a state in which that can be done."""
+
+    code = 9
+    reason = "rollout_conflict"
+
+
 class QueueFull(FastserveError, RuntimeError):
     """The queue's bound of rows or bytes is reached."""
 

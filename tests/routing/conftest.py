@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import sys
 from pathlib import Path
 
 import grpc
@@ -19,6 +20,9 @@ lifecycle = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(lifecycle)
 
 answered_by = lifecycle.answered_by
+
+for folder in (Path(__file__).parent, Path(__file__).parents[2] / "bench"):
+    sys.path.append(str(folder))  # test folders are not packages
 
 
 class Caller:
