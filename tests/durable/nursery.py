@@ -19,7 +19,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "observe"))  # test folders are not packages
+for area in ("observe", "routing"):
+    sys.path.append(str(Path(__file__).parents[1] / area))  # test folders are not packages
 
 
 def write_audit(case, tell):
@@ -110,10 +111,37 @@ def write_capture(case, tell):
     )})  # fmt: skip
 
 
+def write_rollouts(case, tell):
+    """Starts, pauses, resumes and ends rollouts; tells how many moves are durable."""
+    from arms import DurableRoutes, World, rollout
+
+    from fastserve.errors import FastserveError
+
+    async def run():
+        world = World(Path(case["folder"]), DurableRoutes(Path(case["folder"])))
+        await world.controller.tick()
+        ends = (world.controller.promote, world.controller.roll_back)
+        for n in range(case["appends"]):
+            for order in (
+                world.start,
+                world.controller.pause,
+                world.controller.resume,
+                ends[n % 2],
+            ):
+                words = (rollout(0.1, 0.5),) if order == world.start else ("m",)
+                with contextlib.suppress(FastserveError):
+                    await order(*words, **({} if order == world.start else {"actor": "a"}))
+                    tell({"moves": len(world.record.history), "state": world.state})
+        tell({"problems": len(world.problems)})
+
+    asyncio.run(run())
+
+
 SCENARIOS = {
     "audit": write_audit,
     "states": write_states,
     "routes": write_routes,
+    "rollouts": write_rollouts,
     "capture": write_capture,
 }
 

@@ -14,6 +14,7 @@ DOCUMENTED = {
     "VersionFailed": 9,
     "LastReadyVersion": 9,
     "RoutedVersion": 9,
+    "RolloutConflict": 9,
     "StaleRouteTable": 10,
     "NotKept": 14,
     "QueueFull": 8,

@@ -1,7 +1,8 @@
 """A world for a rollout: time, routes, and two versions that behave as told."""
 
 from fastserve._core import core
-from fastserve.errors import StaleRouteTable
+from fastserve.durable.state_file import read_state, write_state
+from fastserve.errors import ExecutionFailed, StaleRouteTable
 from fastserve.routing.evidence import ArmCounters
 from fastserve.routing.rollout import Guards, LatencyLimit, OutputLimit, Rollout, Step
 from fastserve.routing.rollout_controller import RolloutController
@@ -42,13 +43,12 @@ class Routes:
         self.refusal = None
 
     def weights(self, model):
-        return self.found.get(model)
+        return self.found.get(model, Weights(0, {}))
 
     async def set_weights(self, model, shares, *, expected_generation, actor, reason):
         if self.refusal is not None:
             raise self.refusal
-        now = self.found.get(model)
-        generation = 0 if now is None else now.generation
+        generation = self.weights(model).generation
         if generation != expected_generation:
             raise StaleRouteTable(f"has generation {generation}, expected {expected_generation}")
         self.found[model] = Weights(generation + 1, dict(shares))
@@ -59,6 +59,26 @@ class Routes:
         """As somebody else does."""
         now = self.found[model]
         self.found[model] = Weights(now.generation + 1, now.shares)
+
+
+class DurableRoutes(Routes):
+    """Routes that are on the disk before anybody is told."""
+
+    def __init__(self, folder):
+        super().__init__()
+        folder.mkdir(exist_ok=True)
+        self._path = folder / "routes.state"
+        self.found = read_state(self._path, dict[str, Weights]).value or {}
+
+    async def set_weights(self, model, shares, **words):
+        before = dict(self.found)
+        try:
+            now = await super().set_weights(model, shares, **words)
+            write_state(self._path, self.found)
+        except OSError as error:
+            self.found = before
+            raise ExecutionFailed(str(error)) from error
+        return now
 
 
 class Arms:
@@ -88,8 +108,8 @@ class Arms:
 class World:
     """A controller over all of it. `again` is what a restart makes of it."""
 
-    def __init__(self, folder=None):
-        self.clock, self.routes, self.arms = Clock(), Routes(), Arms()
+    def __init__(self, folder=None, routes=None):
+        self.clock, self.routes, self.arms = Clock(), routes or Routes(), Arms()
         self.folder = folder
         self.problems = []
         self.changes = []
@@ -129,5 +149,4 @@ class World:
 
     @property
     def shares(self):
-        found = self.routes.weights("m")
-        return None if found is None else found.shares
+        return self.routes.weights("m").shares

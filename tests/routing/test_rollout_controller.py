@@ -125,7 +125,7 @@ async def test_dry_run_judges_and_touches_no_route(world):
     await world.start(rollout(0.1, 0.5, dry_run=True))
     await world.pass_seconds(2 * LONG)
     assert world.state == "promoted"
-    assert world.shares is None
+    assert world.shares == {}
     assert all(change.is_dry_run for change in world.changes)
 
 
@@ -159,14 +159,13 @@ async def test_race_with_a_person_pauses_with_the_reason(world):
 async def test_race_at_the_very_move_keeps_the_persons_route(world):
     await world.start(rollout(0.1, 0.5))
     await world.pass_seconds(10, failed=0)
-    keep = world.routes.weights
+    keep = world.routes.set_weights
 
-    def late(model):
-        found = keep(model)
-        return Weights(1, found.shares) if found.generation == 2 else found
+    async def late(*words, **more):
+        world.routes.change()
+        return await keep(*words, **more)
 
-    world.routes.weights = late  # the look does not see the change, setting does
-    world.routes.change()
+    world.routes.set_weights = late
     await world.pass_seconds(60, failed=25)
     assert world.state == "paused"
     assert "errors: " in world.record.last.reason
@@ -202,10 +201,18 @@ async def test_start_that_the_route_refuses_has_not_begun(world):
     with pytest.raises(InvalidRoute):
         await world.start(rollout())
     world.routes.refusal = None
+    world.again()
     await world.pass_seconds(5)
-    assert (world.state, world.shares) == ("rolled_back", None)
+    assert (world.controller.status(), world.shares) == ([], {})
     await world.start(rollout())
-    assert (world.state, world.record.number) == ("running", 2)
+    await world.controller.promote("m", actor="anna")
+    before = world.record
+    world.routes.refusal = InvalidRoute("no")
+    with pytest.raises(InvalidRoute):
+        await world.start(rollout())
+    assert world.record == before
+    world.again()
+    assert world.record == before
 
 
 async def test_rollback_that_the_route_refuses_is_tried_again(world):
@@ -320,7 +327,8 @@ async def test_problem_of_one_model_is_told_once_and_holds_up_nobody(world):
     assert "rollout of model 'm': TypeError" in world.problems[0]
 
 
-async def test_history_is_bounded_and_outlives_a_rollout(world):
+async def test_history_is_bounded_and_outlives_a_rollout():
+    world = World()
     for _ in range(MAX_HISTORY):
         await world.start(rollout())
         await world.controller.roll_back("m", actor="anna")

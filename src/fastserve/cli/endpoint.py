@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 if TYPE_CHECKING:
-    from fastserve.client import CaptureClient, Client, ControlClient, ReleaseClient, WatchClient
+    from fastserve.client import (
+        CaptureClient,
+        Client,
+        ControlClient,
+        ReleaseClient,
+        RolloutClient,
+        WatchClient,
+    )
 
 DEFAULT_ENDPOINT: Final = "127.0.0.1:8001"
 _CALL_SECONDS: Final = 30.0
@@ -71,6 +78,16 @@ class Endpoint(NamedTuple):
         from fastserve.client import CaptureClient  # noqa: PLC0415 - grpc loads slowly
 
         return CaptureClient(
+            self.endpoint,
+            **self._connection(),
+            metadata=(("fastserve-actor", claimed_actor()),),
+        )
+
+    def connect_rollout(self) -> "RolloutClient":
+        """A client of rollouts, that says who asks. Errors: InvalidConfig."""
+        from fastserve.client import RolloutClient  # noqa: PLC0415 - grpc loads slowly
+
+        return RolloutClient(
             self.endpoint,
             **self._connection(),
             metadata=(("fastserve-actor", claimed_actor()),),

@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "model": "Ask a server about its models, and change them.",
     "route": "Show and change which version answers, and explain it.",
     "feedback": "Send what turned out to be true of earlier answers.",
+    "rollout": "Give a new version its traffic step by step, judged.",
     "drift": "Make reference profiles, and show how far live rows are from them.",
     "audit": "Show or verify the record of every change.",
     "capture": "Export captured requests, or show what there is.",

@@ -20,6 +20,7 @@ from fastserve.client.release import ReleaseClient
 from fastserve.client.request import InferRequest
 from fastserve.client.result import InferResult
 from fastserve.client.retry import RetryPolicy
+from fastserve.client.rollout import RolloutClient
 from fastserve.client.watch import WatchClient
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "ReleaseClient",
     "RequestFailed",
     "RetryPolicy",
+    "RolloutClient",
     "ServerMetadata",
     "ServerUnreachable",
     "Setting",

@@ -140,7 +140,7 @@ class RolloutController:
                 model,
                 rollout,
                 before,
-                generation=0 if weights is None else weights.generation,
+                generation=weights.generation,
                 word=Word(actor, reason or "started"),
                 time=self._clock.time(),
             )
@@ -150,7 +150,7 @@ class RolloutController:
                 await self._apply(model)
             except FastserveError:
                 # Nobody was told that it runs.
-                await self._undo_start(model)
+                await self._undo_start(model, before)
                 raise
             self._tell(record.last)
             return self.status(model)[0]
@@ -210,13 +210,13 @@ class RolloutController:
     def _lock(self, model: str) -> asyncio.Lock:
         return self._locks.setdefault(model, asyncio.Lock())
 
-    def _check_start(self, model: str, rollout: Rollout) -> Weights | None:
+    def _check_start(self, model: str, rollout: Rollout) -> Weights:
         for version in (rollout.baseline, rollout.candidate):
             if self._source.counters(model, version) is None:
                 raise VersionNotReady(f"version {version} of model {quoted(model)} is not loaded")
         weights = self._routes.weights(model)
         ours = {rollout.baseline, rollout.candidate}
-        others = set() if weights is None else {v for v, s in weights.shares.items() if s} - ours
+        others = {version for version, share in weights.shares.items() if share} - ours
         if others:
             raise InvalidRoute(
                 f"the route of model {quoted(model)} has version {min(others)} beside the "
@@ -224,14 +224,20 @@ class RolloutController:
             )
         return weights
 
-    async def _undo_start(self, model: str) -> None:
-        record = self._records[model]
-        word = Word(JUDGE, "could not begin: the route refused its first step")
-        ended = changed(record, Move.ROLL_BACK, word, self._clock.time())
-        # The route was not touched, so there is nothing to set back.
-        ended = msgspec.structs.replace(ended, is_pending=False)
-        self._enter(ended)
-        await self._write_or_report(ended)
+    async def _undo_start(self, model: str, before: RolloutRecord | None) -> None:
+        """As if it had never been asked for."""
+        try:
+            if before is None:
+                del self._records[model]
+                await asyncio.to_thread(self._store.remove, model)
+            else:
+                self._enter(before)
+                await self._write(before)
+        except (OSError, FastserveError) as error:
+            self._on_problem(
+                f"the start of a rollout of model {quoted(model)} was refused, and may come back "
+                f"with a restart: {error}"
+            )
 
     async def _order(self, model: str, move: Move, word: Word) -> RolloutStatus:
         """A person's word. They have seen the route: it is taken as it is now."""
@@ -242,8 +248,7 @@ class RolloutController:
                 step += 1
                 if step == len(record.rollout.steps):
                     move, step = Move.PROMOTE, record.step
-            weights = self._routes.weights(model)
-            generation = record.generation if weights is None else weights.generation
+            generation = self._routes.weights(model).generation
             record = msgspec.structs.replace(record, generation=generation)
             after = changed(record, move, word, self._clock.time(), step=step)
             problem = await self._carry_out(after)
@@ -317,7 +322,7 @@ class RolloutController:
             await self._pause_raced(record)
             return error
         except FastserveError as error:
-            move = Move.BREAK if record.state is State.ROLLED_BACK else Move.PAUSE
+            move = Move.BREAK if record.state is State.ROLLED_BACK else Move.YIELD
             word = Word(JUDGE, f"the route refused: {error.message}")
             after = changed(record, move, word, self._clock.time())
             self._enter(after)
@@ -332,10 +337,7 @@ class RolloutController:
         if not record.is_pending:
             return
         now = self._routes.weights(model)
-        is_set = (
-            now is not None and now.generation == record.generation + 1 and now.says(record.weights)
-        )
-        if now is None or not is_set:
+        if now.generation != record.generation + 1 or not now.says(record.weights):
             last = record.last
             now = await self._routes.set_weights(
                 model,
@@ -368,18 +370,16 @@ class RolloutController:
         await self._write_or_report(after)
 
     def _is_raced(self, record: RolloutRecord) -> bool:
-        weights = self._routes.weights(record.model)
-        return weights is None or weights.generation != record.generation
+        return self._routes.weights(record.model).generation != record.generation
 
     async def _pause_raced(self, record: RolloutRecord) -> None:
-        weights = self._routes.weights(record.model)
-        found = "was removed" if weights is None else f"has generation {weights.generation}"
+        found = self._routes.weights(record.model).generation
         word = Word(
             JUDGE,
-            f"the route {found}, expected {record.generation}: somebody else changed it"
-            + (f" (before that: {record.last.reason})" if record.is_pending else ""),
+            f"the route has generation {found}, expected {record.generation}: somebody else "
+            "changed it" + (f" (before that: {record.last.reason})" if record.is_pending else ""),
         )
-        after = changed(record, Move.PAUSE, word, self._clock.time())
+        after = changed(record, Move.YIELD, word, self._clock.time())
         self._enter(after)
         self._tell(after.last)
         await self._write_or_report(after)

@@ -15,6 +15,7 @@ from fastserve.routing.rollout_state import Move, State, moved
 FOLDER: Final = "rollouts"
 MAX_HISTORY: Final = 100
 _SUFFIX: Final = ".state"
+_STILL: Final = frozenset({Move.PAUSE, Move.YIELD, Move.AWAIT, Move.BREAK})
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,7 +115,7 @@ def changed(
         step=record.step if step is None else step,
     )
     # A pause leaves the route as somebody wants it; of a rollout for show it is never set.
-    is_still = move in {Move.PAUSE, Move.AWAIT, Move.BREAK} or record.rollout.dry_run
+    is_still = move in _STILL or record.rollout.dry_run
     after = msgspec.structs.replace(after, is_pending=not is_still)
     return _noted(after, record.state, word, time)
 
@@ -140,6 +141,8 @@ def _noted(record: RolloutRecord, before: State | None, word: Word, time: float)
 
 class RolloutStore:
     """`rollouts/<model>.state` in the state folder. Without one, records last as the process does.
+
+    Names of models are names of folders of the repository, and so names of files.
 
     Thread: any, one call for a model at a time; every function waits for the disk.
     """
@@ -176,5 +179,13 @@ class RolloutStore:
         if not self._folder.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             sync_folder(self._folder.parent)
-        # Names of models are names of folders of the repository.
         write_state(self._folder / f"{record.model}{_SUFFIX}", record)
+
+    def remove(self, model: str) -> None:
+        """None is found when it returns. Errors: OSError."""
+        if self._folder is None or not self._folder.exists():
+            return
+        # The newer last: a crash in between must not bring an older one back.
+        for name in (f"{model}{_SUFFIX}.1", f"{model}{_SUFFIX}"):
+            (self._folder / name).unlink(missing_ok=True)
+        sync_folder(self._folder)

@@ -29,11 +29,16 @@ class State(StrEnum):
 
 
 class Move(StrEnum):
-    """What happens to a rollout."""
+    """What happens to a rollout.
+
+    YIELD: the route did not follow, since somebody changed it, or it refused; the rollout leaves it
+    to people. BREAK: it did not even go back.
+    """
 
     ADVANCE = "advance"
     AWAIT = "await"
     PAUSE = "pause"
+    YIELD = "yield"
     RESUME = "resume"
     PROMOTE = "promote"
     ROLL_BACK = "roll_back"
@@ -44,25 +49,25 @@ MOVES: Final[Mapping[tuple[State, Move], State]] = {
     (State.RUNNING, Move.ADVANCE): State.RUNNING,
     (State.RUNNING, Move.AWAIT): State.WAITING_FOR_HUMAN,
     (State.RUNNING, Move.PAUSE): State.PAUSED,
+    (State.RUNNING, Move.YIELD): State.PAUSED,
     (State.RUNNING, Move.PROMOTE): State.PROMOTED,
     (State.RUNNING, Move.ROLL_BACK): State.ROLLED_BACK,
-    (State.RUNNING, Move.BREAK): State.FAILED,
     (State.WAITING_FOR_HUMAN, Move.RESUME): State.RUNNING,
     (State.WAITING_FOR_HUMAN, Move.PAUSE): State.PAUSED,
+    (State.WAITING_FOR_HUMAN, Move.YIELD): State.PAUSED,
     (State.WAITING_FOR_HUMAN, Move.PROMOTE): State.PROMOTED,
     (State.WAITING_FOR_HUMAN, Move.ROLL_BACK): State.ROLLED_BACK,
-    (State.WAITING_FOR_HUMAN, Move.BREAK): State.FAILED,
     (State.PAUSED, Move.RESUME): State.RUNNING,
     (State.PAUSED, Move.PROMOTE): State.PROMOTED,
     (State.PAUSED, Move.ROLL_BACK): State.ROLLED_BACK,
-    (State.PAUSED, Move.BREAK): State.FAILED,
-    # Somebody changed the route before ours was set.
-    (State.PROMOTED, Move.PAUSE): State.PAUSED,
-    (State.ROLLED_BACK, Move.PAUSE): State.PAUSED,
+    # Only while the route has yet to follow.
+    (State.PROMOTED, Move.YIELD): State.PAUSED,
+    (State.ROLLED_BACK, Move.YIELD): State.PAUSED,
     (State.ROLLED_BACK, Move.BREAK): State.FAILED,
     (State.FAILED, Move.ROLL_BACK): State.ROLLED_BACK,
     (State.FAILED, Move.PROMOTE): State.PROMOTED,
     (State.FAILED, Move.PAUSE): State.PAUSED,
+    (State.FAILED, Move.YIELD): State.PAUSED,
 }
 
 # Candidate and baseline are compared.

@@ -10,7 +10,10 @@ _TOLERANCE: Final = 1e-9
 
 
 class Weights(msgspec.Struct, frozen=True):
-    """A model's route, as far as it matters here: the generation, and the share of each version."""
+    """A model's route, as far as it matters here: the generation, and the share of each version.
+
+    `shares` is empty where there is no route: the version that serves answers all requests.
+    """
 
     generation: int
     shares: Mapping[int, float]
@@ -26,8 +29,8 @@ class Weights(msgspec.Struct, frozen=True):
 class RouteKeeper(Protocol):
     """Routes with compare-and-set. Thread: the event loop's."""
 
-    def weights(self, model: str) -> Weights | None:
-        """None while the model has no route: its serving version answers all."""
+    def weights(self, model: str) -> Weights:
+        """As they are now; generation 0 where there has never been a route."""
 
     async def set_weights(
         self,
@@ -40,7 +43,7 @@ class RouteKeeper(Protocol):
     ) -> Weights:
         """The route with these weights; all else that it says stays. Durable when it returns.
 
-        `expected_generation` 0: there is none yet. A new route's generation is larger by 1.
+        A new route's generation is larger by 1.
 
         Errors: StaleRouteTable when the route has another generation; InvalidRoute,
         VersionNotFound, VersionNotReady when it cannot be; the route is then as it was.

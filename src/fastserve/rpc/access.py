@@ -79,6 +79,13 @@ LEAST_ROLE: Final[Mapping[str, Role]] = {
     "/fastserve.v1.Watch/FreezeProfile": Role.OPERATOR,
     "/fastserve.v1.Watch/PutProfile": Role.OPERATOR,
     "/fastserve.v1.Watch/ListAlarms": Role.OPERATOR,
+    "/fastserve.v1.Rollouts/Start": Role.OPERATOR,
+    "/fastserve.v1.Rollouts/Status": Role.OPERATOR,
+    "/fastserve.v1.Rollouts/Pause": Role.OPERATOR,
+    "/fastserve.v1.Rollouts/Resume": Role.OPERATOR,
+    "/fastserve.v1.Rollouts/Promote": Role.OPERATOR,
+    "/fastserve.v1.Rollouts/Rollback": Role.OPERATOR,
+    "/fastserve.v1.Rollouts/History": Role.OPERATOR,
 }
 
 

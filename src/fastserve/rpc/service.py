@@ -10,6 +10,7 @@ from fastserve.rpc import (
     inference,
     reflection,
     release,
+    rollout,
     settings,
     watch,
 )
@@ -25,6 +26,7 @@ SERVICES = (
     capture.SERVICE,
     feedback.SERVICE,
     release.SERVICE,
+    rollout.SERVICE,
     watch.SERVICE,
     health.SERVICE,
     *reflection.SERVICES,
