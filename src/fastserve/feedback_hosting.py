@@ -76,6 +76,14 @@ class FeedbackHosting:
         """What became of each label, in order."""
         return self.feedback.send(model, labels)
 
+    def judged(self, model: str, version: int) -> tuple[int, int]:
+        """Labels that say that the version was right, and wrong, since its first."""
+        for each in () if self._feedback is None else self._feedback.models:
+            for quality in each.versions if each.model == model else ():
+                if quality.version == version:
+                    return quality.labels - quality.wrong, quality.wrong
+        return 0, 0
+
     @property
     def stamp(self) -> Hashable:
         changes = 0 if self._feedback is None else self._feedback.changes

@@ -33,6 +33,7 @@ from fastserve.models.traffic import Traffic
 from fastserve.models.watcher import Watcher
 from fastserve.observe.audit import AuditEvent
 from fastserve.observe.logs import get_logger
+from fastserve.rollout_hosting import RolloutHosting
 from fastserve.routing.figures import RouteFigures
 from fastserve.routing.route_store import RouteStore
 from fastserve.routing.router import RouteChange, Router
@@ -124,6 +125,9 @@ class Hosting:
             self,
             settle_seconds=settings.lifecycle.settle_seconds,
         )
+        self.rollouts = RolloutHosting(
+            self.catalog, self.router, self.watching, state, self._record
+        )
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -135,6 +139,7 @@ class Hosting:
         """Loads what is to be there at the start, then follows the repository if it should."""
         asyncio.get_running_loop().add_reader(self._engine.wanted_fd, self._take_wanted)
         self.watching.start()
+        self.rollouts.start()
         scan = await self.pool.run(self.repository.scan)
         for place, problem in scan.problems:
             _log.warning("not served", place=place, reason=problem)
@@ -171,6 +176,7 @@ class Hosting:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await self.rollouts.stop()
         await self.on_demand.close()
         await self.drain.close()
         await asyncio.gather(*self._recording, self.choices.save(), return_exceptions=True)

@@ -205,6 +205,7 @@ class Server:
         from fastserve.rpc.inference import InferenceServicer  # noqa: PLC0415
         from fastserve.rpc.release import ReleaseServicer  # noqa: PLC0415
         from fastserve.rpc.repository import RepositoryServicer  # noqa: PLC0415
+        from fastserve.rpc.rollout import RolloutServicer  # noqa: PLC0415
         from fastserve.rpc.settings import SettingsServicer  # noqa: PLC0415
         from fastserve.rpc.upload import Upload  # noqa: PLC0415
         from fastserve.rpc.watch import WatchServicer  # noqa: PLC0415
@@ -229,6 +230,7 @@ class Server:
         yield from CaptureServicer(lambda: watching.capturing.capture).methods()
         yield from SettingsServicer(self._entries).methods()
         yield from ReleaseServicer(hosting.router, hosting.catalog).methods()
+        yield from RolloutServicer(hosting.rollouts.controller).methods()
         yield from FeedbackServicer(watching.feedback, hosting.catalog).methods()
         yield from WatchServicer(watching.monitor, operations).methods()
 

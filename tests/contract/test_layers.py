@@ -35,11 +35,12 @@ PYTHON_RANKS = {
     "feedback_hosting": 5,
     "watching": 6,
     "token_reload": 6,
-    "hosting": 7,
-    "figures": 8,
-    "server": 9,
-    "cli": 10,
-    "__main__": 11,
+    "rollout_hosting": 7,
+    "hosting": 8,
+    "figures": 9,
+    "server": 10,
+    "cli": 11,
+    "__main__": 12,
 }
 # The client is installed for itself: nothing of the server comes with it.
 CLIENT_MAY_IMPORT = {"client", "errors", "_proto"}

@@ -33,6 +33,8 @@ class VersionQuality:
         self._make = make
         self.concept = ConceptWatch(is_bounded=isinstance(make(), ClassificationSums))
         self.labels = 0
+        # Of all labels, those that say that the class was another one; numbers are never wrong.
+        self.wrong = 0
 
     def add(
         self, rows: JudgedRows | NDArray[np.float64], segments: Sequence[str] | None, now: float
@@ -52,6 +54,8 @@ class VersionQuality:
             else np.abs(rows)
         )
         self.labels += len(errors)
+        if isinstance(rows, JudgedRows):
+            self.wrong += int(errors.sum())
         for change in self.concept.add(errors):
             yield self._concept_alarm(change, now)
 
