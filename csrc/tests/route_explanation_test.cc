@@ -20,7 +20,7 @@ RouteSpec sticky_spec() {
   spec.entries = {{1, 75}, {2, 25}};
   spec.rules = {
       {.header = "x-tenant", .match = HeaderRule::Match::kPrefix, .value = "ac", .version = 3},
-      {.header = "x-debug", .match = HeaderRule::Match::kPresent, .version = 4}};
+      {.header = "x-debug", .match = HeaderRule::Match::kPresent, .value = "", .version = 4}};
   spec.sticky = {StickyKey::Source::kParameter, "user"};
   spec.seed = 7;
   return spec;
