@@ -249,7 +249,7 @@ def test_model_toml_says_the_whole_route():
         ("weights = { 1 = nan }", "routing.weights: version 1 has nan, expected a finite"),
         ("weights = { 1 = 0 }", "routing.weights: all are 0, expected at least one above"),
         ('sticky = "header:x"', "routing.weights: a route needs them"),
-        ("wieghts = { 1 = 1 }", "routing.wieghts: no such key; did you mean 'weights'?"),
+        ("weight = { 1 = 1 }", "routing.weight: no such key; did you mean 'weights'?"),
         ('weights = { 1 = 1 }\nstrategy = "ab"', "routing.strategy: ab needs a sticky key"),
     ],
 )
