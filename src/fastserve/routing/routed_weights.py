@@ -1,0 +1,48 @@
+"""The routes' keeper as strategies that move weights know it, over the router."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from fastserve.route_spec import Entry
+from fastserve.routing.route import Route, default_seed
+from fastserve.routing.route_keeper import Weights
+from fastserve.routing.router import Author, Router
+
+
+class RoutedWeights:
+    """A RouteKeeper: changes weights and leaves sticky keys, rules and the rest as they are.
+
+    A route that moves is of the strategy `weights`, whatever it was before: the others are promises
+    about their weights. Thread: the event loop's.
+    """
+
+    def __init__(self, router: Router, automatic: frozenset[str]) -> None:
+        """`automatic`: actors that are no people."""
+        self._router = router
+        self._automatic = automatic
+
+    def weights(self, model: str) -> Weights:
+        return Weights(self._router.generation(model), self._router.shares(model))
+
+    async def set_weights(
+        self,
+        model: str,
+        shares: Mapping[int, float],
+        *,
+        expected_generation: int,
+        actor: str,
+        reason: str,
+    ) -> Weights:
+        """Errors: as `Router.set`."""
+        entries = tuple(Entry(version, share) for version, share in shares.items())
+        standing = self._router.route(model)
+        if standing is None:
+            route = Route(model=model, entries=entries, seed=default_seed(model))
+        else:
+            route = msgspec.structs.replace(standing, strategy="weights", entries=entries)
+        author = Author(actor, "automatic" if actor in self._automatic else "operator")
+        done = await self._router.set(
+            model, route, expected_generation, actor=author, reason=reason
+        )
+        return Weights(done.generation, done.weight_shares())
