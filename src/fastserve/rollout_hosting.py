@@ -5,7 +5,7 @@ No rule of the product lives here. Part of the composition root. Thread: the eve
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -14,14 +14,12 @@ from fastserve._core import core
 from fastserve.models.catalog import Catalog
 from fastserve.observe.audit import AuditEvent
 from fastserve.observe.logs import get_logger
-from fastserve.route_spec import Entry
 from fastserve.routing.evidence import ArmCounters, Minute
 from fastserve.routing.rollout_controller import JUDGE, RolloutController
 from fastserve.routing.rollout_record import Change, RolloutStore
 from fastserve.routing.rollout_state import State
-from fastserve.routing.route import Route, default_seed
-from fastserve.routing.route_keeper import Weights
-from fastserve.routing.router import Author, Router
+from fastserve.routing.routed_weights import RoutedWeights
+from fastserve.routing.router import Router
 from fastserve.state_folder import StateFolder
 from fastserve.watching import Watching
 
@@ -43,7 +41,7 @@ class RolloutHosting:
         self._record = record
         self._webhooks = watching.webhooks
         self.controller = RolloutController(
-            _Keeper(router),
+            RoutedWeights(router, frozenset({JUDGE})),
             _Arms(catalog, watching),
             RolloutStore(state.path),
             clock=_Clock(),
@@ -97,42 +95,6 @@ class _Clock:
     monotonic: Final = staticmethod(time.monotonic)
     time: Final = staticmethod(time.time)
     sleep: Final = staticmethod(asyncio.sleep)
-
-
-class _Keeper:
-    """The router as a rollout needs it (fastserve.routing.route_keeper.RouteKeeper)."""
-
-    def __init__(self, router: Router) -> None:
-        self._router = router
-
-    def weights(self, model: str) -> Weights:
-        route = self._router.route(model)
-        entries = () if route is None else route.entries
-        whole = sum(entry.weight for entry in entries)
-        shares = {entry.version: entry.weight / whole for entry in entries}
-        return Weights(self._router.generation(model), shares)
-
-    async def set_weights(
-        self,
-        model: str,
-        shares: Mapping[int, float],
-        *,
-        expected_generation: int,
-        actor: str,
-        reason: str,
-    ) -> Weights:
-        route = self._router.route(model)
-        standing = () if route is None else route.entries
-        # What gets nothing any more stays loaded: going back is one step.
-        weights = {entry.version: 0.0 for entry in standing} | dict(shares)
-        if route is None:
-            entries = tuple(Entry(version, weight) for version, weight in weights.items())
-            route = Route(model=model, strategy="canary", entries=entries, seed=default_seed(model))
-        author = Author(actor, "automatic" if actor == JUDGE else "operator")
-        await self._router.set(
-            model, route.with_weights(weights), expected_generation, actor=author, reason=reason
-        )
-        return self.weights(model)
 
 
 class _Arms:

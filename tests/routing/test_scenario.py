@@ -12,7 +12,7 @@ from sklearn.datasets import load_breast_cancer
 from fastserve.client import Client, ControlClient, RolloutClient
 
 MODEL = "breast_cancer"
-SECONDS = 120
+SECONDS = 60
 REAL = load_breast_cancer().data.astype(np.float32)
 
 
@@ -63,7 +63,7 @@ class Load:
             while not self._is_over.is_set():
                 rows = REAL[chance.integers(0, len(REAL), 8)]
                 try:
-                    version = client.infer(MODEL, {self._tensor: rows}, timeout=10).model_version
+                    version = client.infer(MODEL, {self._tensor: rows}, timeout=10).version
                 except Exception as error:  # noqa: BLE001 - counted: none may fail
                     self.failures.append(repr(error))
                     return
@@ -73,7 +73,7 @@ class Load:
 
 @pytest.fixture
 def served(start_server, demo_models, tmp_path):
-    """A server whose windows last a second, its model's bytes, and a function that adds version 2."""
+    """A server whose windows last a second, its model, what makes version 2 of bytes, its input."""
     repository = tmp_path / "repository"
     model = (demo_models.repository / MODEL / "1" / "model.onnx").read_bytes()
 
@@ -104,7 +104,8 @@ def ended(client):
         (rollout,) = client.status(MODEL)
         if rollout["state"] in {"promoted", "rolled_back", "failed"}:
             return rollout
-        assert time.monotonic() < deadline, rollout
+        guards = rollout.get("judgement", {}).get("guards", ())
+        assert time.monotonic() < deadline, [rollout.get("judgement", {}).get("awaited"), *guards]
         time.sleep(0.2)  # another process judges, and tells nobody
 
 
@@ -127,7 +128,7 @@ def test_good_version_is_promoted_and_no_call_fails(served):
         with load._lock:
             load.answers.clear()
         with Client(server.grpc) as one:
-            assert one.infer(MODEL, {tensor: REAL[:1]}).model_version == "2"
+            assert one.infer(MODEL, {tensor: REAL[:1]}).version == "2"
     assert load.failures == []
     assert set(load.answers) <= {"1", "2"}
     assert history[-1]["actor"] == "judge"
@@ -143,7 +144,7 @@ def test_version_with_mixed_up_features_is_rolled_back_without_a_label_and_no_ca
         last = client.history(MODEL)[-1]
         with Client(server.grpc) as one:
             for _ in range(20):
-                assert one.infer(MODEL, {tensor: REAL[:1]}).model_version == "1"
+                assert one.infer(MODEL, {tensor: REAL[:1]}).version == "1"
     assert load.failures == []
     assert last["actor"] == "judge"
     assert any(guard["verdict"] == "fail" for guard in last["guards"]), last

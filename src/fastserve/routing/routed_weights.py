@@ -35,8 +35,11 @@ class RoutedWeights:
         reason: str,
     ) -> Weights:
         """Errors: as `Router.set`."""
-        entries = tuple(Entry(version, share) for version, share in shares.items())
         standing = self._router.route(model)
+        versions = () if standing is None else (entry.version for entry in standing.entries)
+        # What gets nothing any more stays in the route, and so loaded: going back is one step.
+        weights = dict.fromkeys(versions, 0.0) | dict(shares)
+        entries = tuple(Entry(version, weight) for version, weight in weights.items())
         if standing is None:
             route = Route(model=model, entries=entries, seed=default_seed(model))
         else:
