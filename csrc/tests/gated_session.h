@@ -52,6 +52,11 @@ class GatedSession final : public runtime::Session {
     std::lock_guard lock(mutex_);
     fails_ = fails;
   }
+  // Answers are y = x + by.
+  void shift_answers(int64_t by) {
+    std::lock_guard lock(mutex_);
+    shift_ = by;
+  }
   // Runs of more rows fail.
   void fail_above(int64_t rows) {
     std::lock_guard lock(mutex_);
@@ -76,6 +81,7 @@ class GatedSession final : public runtime::Session {
   bool is_open_ = true;
   bool fails_ = false;
   int64_t fails_above_ = INT64_MAX;
+  int64_t shift_ = 0;
   int waiting_ = 0;
   std::vector<int64_t> batch_rows_;
   Shape last_shape_;
@@ -99,6 +105,13 @@ class GatedRunner final : public runtime::Runner {
     if (session_->fails_ || inputs[0].shape[0] > session_->fails_above_)
       return {Code::kInternal, "the model failed"};
     memory_.assign(inputs[0].data.begin(), inputs[0].data.end());
+    for (size_t at = 0; at + sizeof(int64_t) <= memory_.size() && session_->shift_ != 0;
+         at += sizeof(int64_t)) {
+      int64_t value = 0;
+      std::memcpy(&value, memory_.data() + at, sizeof(value));
+      value += session_->shift_;
+      std::memcpy(memory_.data() + at, &value, sizeof(value));
+    }
     outputs[0] = {
         .dtype = DType::kInt64, .shape = inputs[0].shape, .data = memory_, .present = true};
     return ok_status();

@@ -18,6 +18,8 @@ Engine::Engine(const EngineOptions& options)
 }
 
 Engine::~Engine() {
+  // It looks at the scheduler.
+  if (shadow_thread_ != nullptr) shadow_thread_->stop();
   scheduler_.reset();
   models_.reset();
   reaper_->stop();
@@ -33,6 +35,14 @@ Result<VersionHandle> Engine::make_version(VersionConfig config,
   if (!reshapes.ok()) return reshapes.status();
   return VersionHandle(new Version(std::move(config), std::move(*rules), std::move(*reshapes),
                                    std::move(session), writers(), reaper_, observer_));
+}
+
+std::shared_ptr<ShadowThread> Engine::shadow_thread() {
+  std::lock_guard lock(models_mutex_);
+  if (shadow_thread_ == nullptr) {
+    shadow_thread_ = std::make_shared<ShadowThread>([this] { return backlog_ns() > 0; });
+  }
+  return shadow_thread_;
 }
 
 size_t Engine::writers() const { return options_.max_ports + scheduler_->writers(); }

@@ -16,6 +16,7 @@
 #include "fastserve/engine/port.h"
 #include "fastserve/engine/reaper.h"
 #include "fastserve/engine/request.h"
+#include "fastserve/engine/shadow_thread.h"
 #include "fastserve/engine/version.h"
 #include "fastserve/engine/wanted.h"
 
@@ -50,6 +51,8 @@ class Engine {
                                      std::shared_ptr<runtime::Session> session);
   // What tells the sinks of watched versions.
   Observer& observer() { return *observer_; }
+  // Runs candidates beside what is served; made at the first call. Thread: control plane.
+  std::shared_ptr<ShadowThread> shadow_thread();
   // Threads that may serve: the writers of counters and of routes.
   size_t writers() const;
   // Replaces what is served, in one step. Ports see it at their next request.
@@ -86,6 +89,7 @@ class Engine {
   const std::shared_ptr<Reaper> reaper_;
   std::shared_ptr<Observer> observer_;
   std::unique_ptr<Scheduler> scheduler_;
+  std::shared_ptr<ShadowThread> shadow_thread_;  // under models_mutex_
 };
 
 }  // namespace fastserve::engine

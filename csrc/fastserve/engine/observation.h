@@ -37,6 +37,9 @@ struct Observation {
   uint32_t rows = 0;
   // False: told for the sake of its captured requests; its rows are told elsewhere, or are not.
   bool is_sketched = true;
+  // False: the outputs of the whole batch are told by themselves; these belong to the inputs that
+  // are here, for those who look at both.
+  bool are_outputs_sketched = true;
   // Only those that have something to be told of; often none.
   std::span<const ObservedRequest> requests;
   // Outputs that nobody asked for are missing, and so are tensors that are too large to be told

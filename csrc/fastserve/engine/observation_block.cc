@@ -11,7 +11,8 @@ struct Header {
   uint32_t rows;
   uint32_t requests;
   uint32_t tensors;
-  uint64_t is_sketched;
+  uint32_t is_sketched;
+  uint32_t are_outputs_sketched;
   Nanos started;
   Nanos gathered;
   Nanos computed;
@@ -101,6 +102,7 @@ void ObservationBlock::append(uint32_t sink, const Observation& observation) {
                     .requests = static_cast<uint32_t>(observation.requests.size()),
                     .tensors = static_cast<uint32_t>(observation.tensors.size()),
                     .is_sketched = observation.is_sketched ? 1u : 0u,
+                    .are_outputs_sketched = observation.are_outputs_sketched ? 1u : 0u,
                     .started = observation.started,
                     .gathered = observation.gathered,
                     .computed = observation.computed});
@@ -166,6 +168,7 @@ bool ObservationReader::next(uint32_t* sink, Observation* observation) {
                   .computed = header.computed,
                   .rows = header.rows,
                   .is_sketched = header.is_sketched != 0,
+                  .are_outputs_sketched = header.are_outputs_sketched != 0,
                   .requests = requests_,
                   .tensors = tensors_};
   return true;

@@ -76,13 +76,14 @@ void Tap::tell_large(const Workbench& bench, const RunningBatch& batch, bool has
     Observation captured = observation;
     captured.is_sketched = false;
     captured.requests = {&requests_[i], 1};
-    if (!tell_member(bench, batch, members_[i], true, captured)) sink_->skip(0, 1);
+    if (!tell_member(bench, batch, members_[i], captured)) sink_->skip(0, 1);
     requests_[i].is_captured = false;
   }
   const size_t member = turn_++ % batch.members.size();
   Observation sample = observation;
   sample.requests = {};
-  const bool is_told = tell_member(bench, batch, member, !has_small_outputs, sample);
+  sample.are_outputs_sketched = !has_small_outputs;
+  const bool is_told = tell_member(bench, batch, member, sample);
   const uint32_t told_rows = is_told ? batch.members[member]->rows : 0;
   if (told_rows < batch.rows) sink_->skip(batch.rows - told_rows, 0);
   if (!has_small_outputs) return;
@@ -95,7 +96,7 @@ void Tap::tell_large(const Workbench& bench, const RunningBatch& batch, bool has
 }
 
 bool Tap::tell_member(const Workbench& bench, const RunningBatch& batch, size_t member,
-                      bool has_outputs, Observation observation) {
+                      Observation observation) {
   const Request& request = *batch.members[member];
   uint32_t first_row = 0;
   for (size_t i = 0; i < member; ++i) first_row += batch.members[i]->rows;
@@ -110,7 +111,7 @@ bool Tap::tell_member(const Workbench& bench, const RunningBatch& batch, size_t 
   for (const runtime::RunInput& input : request.inputs) {
     tensors_.push_back({.index = index++, .shape = input.shape, .data = input.data});
   }
-  if (has_outputs) list_outputs(bench);
+  list_outputs(bench);
   if (batch.members.size() > 1) {
     for (ObservedTensor& tensor : tensors_) {
       if (tensor.index < bench.inputs.size()) continue;

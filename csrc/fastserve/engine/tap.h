@@ -30,7 +30,7 @@ class Tap {
                   Observation observation);
   // False when there was no room.
   bool tell_member(const Workbench& bench, const RunningBatch& batch, size_t member,
-                   bool has_outputs, Observation observation);
+                   Observation observation);
   void list_outputs(const Workbench& bench);
 
   Observer* const observer_;

@@ -76,7 +76,26 @@ void VersionWatch::skip(uint32_t rows, uint32_t captured) {
   if (captured > 0) options_.captures->count_dropped(captured);
 }
 
+void VersionWatch::set_shadow(std::shared_ptr<Shadow> shadow, ShadowMapping mapping) {
+  std::lock_guard lock(shadow_mutex_);
+  // The one before is destroyed by the caller, without the lock.
+  std::swap(shadow_, shadow);
+  mapping_ = std::move(mapping);
+}
+
+void VersionWatch::offer_to_shadow(const Observation& observation) {
+  std::shared_ptr<Shadow> shadow;
+  {
+    std::lock_guard lock(shadow_mutex_);
+    if (shadow_ == nullptr) return;
+    shadow = shadow_;
+    offered_as_ = mapping_;
+  }
+  shadow->offer(offered_as_, observation);
+}
+
 void VersionWatch::observe(const Observation& observation) {
+  offer_to_shadow(observation);
   if (options_.schema != nullptr && observation.is_sketched) add_to_sketch(observation);
   for (const ObservedRequest& request : observation.requests) {
     if (options_.predictions != nullptr && !request.id.empty() && observation.is_sketched) {
@@ -94,6 +113,7 @@ void VersionWatch::add_to_sketch(const Observation& observation) {
   if (!window_.has_value()) window_.emplace(options_.schema, options_.seed);
   bool is_whole = true;
   for (const ObservedTensor& tensor : observation.tensors) {
+    if (!observation.are_outputs_sketched && tensor.index >= inputs_) continue;
     // What the model gives in another form than its signature says has no place in the schema.
     if (!window_->add(tensor.index, observation.rows, tensor.data).ok()) {
       is_whole = false;

@@ -15,6 +15,7 @@
 #include "fastserve/engine/contract.h"
 #include "fastserve/engine/observation.h"
 #include "fastserve/engine/prediction_store.h"
+#include "fastserve/engine/shadow.h"
 #include "fastserve/runtime/signature.h"
 #include "fastserve/sketch/table_sketch.h"
 #include "fastserve/tensor/tensor_view.h"
@@ -51,6 +52,10 @@ class VersionWatch final : public ObservationSink {
 
   const WatchOptions& options() const { return options_; }
 
+  // From now on `shadow` is offered what the version serves, as `mapping` says; null ends it.
+  // Batches that were told before may still be offered to the one before. Thread: control plane.
+  void set_shadow(std::shared_ptr<Shadow> shadow, ShadowMapping mapping);
+
   bool is_chosen(std::string_view id) override;
   void skip(uint32_t rows, uint32_t captured) override;
   void observe(const Observation& observation) override;
@@ -63,6 +68,7 @@ class VersionWatch final : public ObservationSink {
  private:
   VersionWatch(std::string model, int64_t number, const runtime::Signature& signature,
                bool has_rows_axis, WatchOptions options);
+  void offer_to_shadow(const Observation& observation);
   void add_to_sketch(const Observation& observation);
   void keep_prediction(const Observation& observation, const ObservedRequest& request);
   void capture(const Observation& observation, const ObservedRequest& request);
@@ -82,9 +88,13 @@ class VersionWatch final : public ObservationSink {
   std::atomic<uint64_t> counter_{0};  // of requests without an id
   std::atomic<uint64_t> rows_sketched_{0};
   std::atomic<uint64_t> rows_skipped_{0};
+  std::mutex shadow_mutex_;
+  std::shared_ptr<Shadow> shadow_;
+  ShadowMapping mapping_;
   std::mutex window_mutex_;
   std::optional<sketch::TableSketch> window_;
   // Scratch of observe().
+  ShadowMapping offered_as_;
   std::vector<TensorView> outputs_;
   std::vector<CaptureTensorView> captured_;
 };
