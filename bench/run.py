@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from scraper import SCRAPES_PER_SECOND, Scraper
 
-from fastserve.client import ReleaseClient
+from fastserve.client import ReleaseClient, ShadowClient
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,6 +248,47 @@ def scraped(setting: Setting) -> list[Figure]:
     return [Figure("scraped", what, values, 1.3, at_least=False, detail=detail)]
 
 
+def shadowing(setting: Setting) -> list[Figure]:
+    """p99 while a candidate runs on half of the rows; with a spare core for it and without."""
+    repository = setting.only("mlp")
+    versions = repository / "mlp"
+    shutil.copytree(versions / "1", versions / "2", dirs_exist_ok=True)
+    (versions / "model.toml").write_text("[versions]\nall = true\n")
+    body = setting.body("mlp")
+    figures = []
+    for cores in ("0,1", SERVER_CORE):
+        pairs = []
+        with (
+            Fastserve(repository, setting.log(f"shadow-{cores}"), cores=cores) as server,
+            ShadowClient(server.grpc) as shadow,
+        ):
+            paced = partial(
+                h2load.run,
+                server.url(),
+                connections=4,
+                requests_per_second=PACED_RATE,
+                seconds=PACED_SECONDS,
+                body=body,
+                log=True,
+            )
+            for _ in range(setting.repeats):
+                alone = paced().percentile(0.99)
+                shadow.start("mlp", 1, version=2, share=0.5)
+                beside = paced().percentile(0.99)
+                found = shadow.stop("mlp")
+                pairs.append((alone, beside, found["compared"], found["dropped"]))
+        names = ("alone_p99_us", "shadowed_p99_us", "compared_rows", "dropped_rows")
+        detail = {
+            name: statistics.median(column)
+            for name, column in zip(names, zip(*pairs, strict=True), strict=True)
+        }
+        what = f"p99 at {PACED_RATE} requests/s with half of the rows shadowed, against none"
+        values = [beside / alone for alone, beside, _, _ in pairs]
+        name = f"shadow, {len(cores.split(','))} core(s)"
+        figures.append(Figure(name, what, values, 1.1, at_least=False, detail=detail))
+    return figures
+
+
 def rows_against_runtime(
     setting: Setting, model: str, rows: int, in_flight: int, goal: float
 ) -> Figure:
@@ -398,6 +439,7 @@ FIGURES: dict[str, Callable[[Setting], list[Figure]]] = {
     "one": one_in_flight,
     "busy": busy_python,
     "scraped": scraped,
+    "shadow": shadowing,
     "conv": convolution,
     "large": large_tensors,
     "trees": trees,

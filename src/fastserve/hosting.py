@@ -37,6 +37,7 @@ from fastserve.rollout_hosting import RolloutHosting
 from fastserve.routing.figures import RouteFigures
 from fastserve.routing.route_store import RouteStore
 from fastserve.routing.router import RouteChange, Router
+from fastserve.routing.shadow import Shadows
 from fastserve.rpc.operations import summarize
 from fastserve.state_folder import StateFolder
 from fastserve.watching import Watching
@@ -128,6 +129,9 @@ class Hosting:
         self.rollouts = RolloutHosting(
             self.catalog, self.router, self.watching, state, self._record
         )
+        self.shadows = Shadows(engine, self.catalog)
+        self.catalog.on_change(self.shadows.follow)
+        self.catalog.on_transition(lambda _record, _before: self.shadows.follow())
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -173,6 +177,7 @@ class Hosting:
     async def stop(self) -> None:
         """Ends what loads and follows. The engine is still there."""
         asyncio.get_running_loop().remove_reader(self._engine.wanted_fd)
+        await self.shadows.close()
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)

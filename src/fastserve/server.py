@@ -30,6 +30,7 @@ from fastserve.models.readiness import Readiness
 from fastserve.models.threads import ThreadPlan, plan_threads, read_cpu_budget
 from fastserve.observe.call_watch import CallWatch
 from fastserve.observe.logs import configure_logs, get_logger
+from fastserve.routing.shadow_figures import ShadowFigures
 from fastserve.rpc.calls import Calls
 from fastserve.rpc.method_table import Method
 from fastserve.rpc.operations import Operations
@@ -138,6 +139,7 @@ class Server:
         self._figures.sources.update(self._hosting.watching.sources())
         self._figures.sources["calls"] = self._watch.metrics
         self._figures.sources["routes"] = self._hosting.route_figures
+        self._figures.sources["shadow"] = ShadowFigures(self._hosting.shadows)
         self._transport: Transport | None = None
         self._token_reload: TokenReload | None = None
         self._side_port: SidePort | None = None
@@ -207,6 +209,7 @@ class Server:
         from fastserve.rpc.repository import RepositoryServicer  # noqa: PLC0415
         from fastserve.rpc.rollout import RolloutServicer  # noqa: PLC0415
         from fastserve.rpc.settings import SettingsServicer  # noqa: PLC0415
+        from fastserve.rpc.shadow import ShadowServicer  # noqa: PLC0415
         from fastserve.rpc.upload import Upload  # noqa: PLC0415
         from fastserve.rpc.watch import WatchServicer  # noqa: PLC0415
 
@@ -233,6 +236,7 @@ class Server:
         yield from RolloutServicer(hosting.rollouts.controller).methods()
         yield from FeedbackServicer(watching.feedback, hosting.catalog).methods()
         yield from WatchServicer(watching.monitor, operations).methods()
+        yield from ShadowServicer(hosting.shadows, operations).methods()
 
     def _start_side_port(self, bound: socket.socket | None) -> Address | None:
         """Answers the connections that `bound` got since it was bound, and those to come."""

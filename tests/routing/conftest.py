@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from fastserve._proto.open_inference_grpc_pb2_grpc import GRPCInferenceServiceStub
+from fastserve.cli import main
 from fastserve.client import ReleaseClient
 from tests.conftest import ServerProcess
 
@@ -141,3 +142,17 @@ def weights(**by_version):
 @pytest.fixture
 def weights_of():
     return weights
+
+
+@pytest.fixture
+def fastserve(capfd):
+    """Runs the command line: `fastserve("shadow", "report")`; gives what it printed."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as exit_info:
+            main([str(argument) for argument in arguments])
+        out, err = capfd.readouterr()
+        assert exit_info.value.code == 0, err
+        return out
+
+    return run

@@ -6,6 +6,8 @@ A part of core.pyi in a file of its own, which imports it: at run time all of it
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, final
 
+from fastserve._core.core import Engine, Version
+
 class SketchFeature(NamedTuple):
     name: str  # "tensor", "tensor[i]", "tensor.norm", "tensor.mean", "tensor.projection[i]"
     tensor: str
@@ -246,3 +248,83 @@ class CaptureQueue:
     def close(self) -> None:
         """What comes later is dropped; what waits can still be taken."""
     def stats(self) -> CaptureQueueStats: ...
+
+class ShadowExample(NamedTuple):
+    """A row that both answered otherwise; values are texts, cut to 16 elements."""
+
+    id: str  # of the request, where it has one
+    row: int  # within the request
+    difference: float  # infinite where NaN is in one of the two alone
+    live: list[str]
+    candidate: list[str]
+
+class ShadowOutput(NamedTuple):
+    """How far one output's rows are apart (csrc/fastserve/engine/shadow_comparison.h)."""
+
+    name: str
+    rows: int
+    differing_rows: int  # beyond the tolerance, or with another class, or NaN in one alone
+    unequal_rows: int
+    nan_rows: int
+    wrong_shape_rows: int
+    argmax_rows: int
+    argmax_flips: int
+    max_absolute: float
+    max_relative: float
+    correlated_rows: int
+    mean_correlation: float  # NaN without such rows
+    min_correlation: float
+    worst: list[ShadowExample]
+
+class ShadowReport(NamedTuple):
+    """Rows, all of one moment: offered == compared + dropped + failed + waiting."""
+
+    offered: int
+    compared: int
+    dropped: int
+    failed: int
+    waiting: int
+    waiting_bytes: int
+    differing: int  # in any output
+    runs: int
+    failed_runs: int
+    run_ns: int
+    first_error: str
+    outputs: list[ShadowOutput]
+    # Of each output two features, `output.absolute` and `output.relative`; None before the first.
+    differences: TableSketch | None
+
+@final
+class Shadow:
+    """A candidate that runs a share of what other versions serve, on idle processor time.
+
+    Thread: any. Live answers never wait for it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        candidate: Version,
+        share: float,
+        max_bytes: int,
+        seed: int,
+        *,
+        absolute_tolerance: float = 1e-6,
+        relative_tolerance: float = 1e-3,
+    ) -> None:
+        """Raises CoreError 3 for a value out of range."""
+    def attach(self, version: Version) -> None:
+        """Takes its share of what `version` serves from now on, in place of a shadow before.
+
+        Raises CoreError 9 with what differs between the signatures, ValueError for a version that
+        is not watched.
+        """
+    def detach(self) -> None:
+        """Takes no more from any version; what waits is still compared."""
+    def report(self) -> ShadowReport: ...
+    def wait(self, timeout_seconds: float) -> bool:
+        """Until all that was served is compared, dropped or failed; False when the time is over."""
+    def reset(self) -> None:
+        """Counts anew; rows that wait go on waiting."""
+    def close(self) -> None:
+        """Ends the run under way and lets go of the candidate. The report stays."""

@@ -10,6 +10,7 @@ from libcpp.vector cimport vector
 from fastserve._core.capture cimport CCaptureQueue
 from fastserve._core.engine cimport CResult, CSignature
 from fastserve._core.feedback cimport CPredictionStore
+from fastserve._core.shadow cimport CShadow, CShadowMapping
 from fastserve._core.sketch cimport CTableSchema, CTableSketch
 
 cdef extern from "fastserve/engine/contract.h" namespace "fastserve::engine" nogil:
@@ -47,6 +48,7 @@ cdef extern from "fastserve/engine/version_watch.h" namespace "fastserve::engine
         vector[uint64_t] violations
 
     cdef cppclass CVersionWatch "fastserve::engine::VersionWatch":
+        void set_shadow(shared_ptr[CShadow] shadow, CShadowMapping mapping)
         optional[CTableSketch] take_window()
         CWatchStats stats()
 

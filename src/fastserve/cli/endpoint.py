@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         ControlClient,
         ReleaseClient,
         RolloutClient,
+        ShadowClient,
         WatchClient,
     )
 
@@ -88,6 +89,16 @@ class Endpoint(NamedTuple):
         from fastserve.client import RolloutClient  # noqa: PLC0415 - grpc loads slowly
 
         return RolloutClient(
+            self.endpoint,
+            **self._connection(),
+            metadata=(("fastserve-actor", claimed_actor()),),
+        )
+
+    def connect_shadow(self) -> "ShadowClient":
+        """A client of shadows, that says who asks. Errors: InvalidConfig."""
+        from fastserve.client import ShadowClient  # noqa: PLC0415 - grpc loads slowly
+
+        return ShadowClient(
             self.endpoint,
             **self._connection(),
             metadata=(("fastserve-actor", claimed_actor()),),

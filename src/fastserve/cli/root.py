@@ -16,6 +16,7 @@ _COMMANDS: Final = {
     "feedback": "Send what turned out to be true of earlier answers.",
     "rollout": "Give a new version its traffic step by step, judged.",
     "drift": "Make reference profiles, and show how far live rows are from them.",
+    "shadow": "Run a candidate on a share of the traffic, and compare.",
     "audit": "Show or verify the record of every change.",
     "capture": "Export captured requests, or show what there is.",
     "observe": "Write alert rules and a dashboard for the metrics page.",

@@ -21,6 +21,7 @@ from fastserve.client.request import InferRequest
 from fastserve.client.result import InferResult
 from fastserve.client.retry import RetryPolicy
 from fastserve.client.rollout import RolloutClient
+from fastserve.client.shadow import ShadowClient
 from fastserve.client.watch import WatchClient
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "ServerMetadata",
     "ServerUnreachable",
     "Setting",
+    "ShadowClient",
     "TensorMetadata",
     "WatchClient",
 ]

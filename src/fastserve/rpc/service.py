@@ -12,6 +12,7 @@ from fastserve.rpc import (
     release,
     rollout,
     settings,
+    shadow,
     watch,
 )
 from fastserve.rpc.calls import Calls
@@ -27,6 +28,7 @@ SERVICES = (
     feedback.SERVICE,
     release.SERVICE,
     rollout.SERVICE,
+    shadow.SERVICE,
     watch.SERVICE,
     health.SERVICE,
     *reflection.SERVICES,
