@@ -1,16 +1,12 @@
 """The client of fastserve.v1.Capture: what a server captured, as a training set."""
 
 from collections.abc import Generator
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 
 from fastserve._proto import fastserve_capture_pb2 as pb
 from fastserve.client.call import Call, reader
-from fastserve.client.channel import TLS, Metadata
-from fastserve.client.connection import Connection
 from fastserve.client.metadata import message_as_dict
-from fastserve.client.retry import RetryPolicy
-from fastserve.client.session import DEFAULT_MAX_MESSAGE_BYTES, Session
+from fastserve.client.service_client import ServiceClient
 
 _SERVICE: Final = "/fastserve.v1.Capture/"
 
@@ -24,35 +20,8 @@ class CaptureSummary(NamedTuple):
     skipped: tuple[str, ...]
 
 
-class CaptureClient:
-    """Calls one fastserve and waits for its answers.
-
-    Arguments, errors and threads are those of `Client`.
-    """
-
-    def __init__(
-        self,
-        target: str,
-        *,
-        token: str | None = None,
-        tls: bool | TLS | None = None,
-        timeout: float | None = None,
-        retries: int | RetryPolicy = 0,
-        metadata: Metadata = (),
-        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
-    ) -> None:
-        self._connection = Connection(
-            Session(
-                target,
-                token=token,
-                tls=tls,
-                timeout=timeout,
-                retries=retries,
-                metadata=metadata,
-                max_message_bytes=max_message_bytes,
-                compression=None,
-            )
-        )
+class CaptureClient(ServiceClient):
+    """What one fastserve captured."""
 
     def status(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Counters since the server's start, and what its folder has, by version."""
@@ -94,21 +63,6 @@ class CaptureClient:
             reader(pb.CaptureExportResponse, _part),
         )
         return self._connection.stream(call, timeout, is_endless=False)
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _part(message: pb.CaptureExportResponse) -> bytes | CaptureSummary:

@@ -2,18 +2,14 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
 
 from fastserve._proto import fastserve_control_pb2 as pb
 from fastserve.client.call import Call, reader
-from fastserve.client.channel import TLS, Metadata
-from fastserve.client.connection import Connection
 from fastserve.client.metadata import message_as_dict
-from fastserve.client.retry import RetryPolicy
-from fastserve.client.session import DEFAULT_MAX_MESSAGE_BYTES, Session
+from fastserve.client.service_client import ServiceClient
 
 T = TypeVar("T")
 
@@ -58,36 +54,8 @@ class PushedVersion(NamedTuple):
     size_bytes: int
 
 
-class ControlClient:
-    """Calls one fastserve and waits for its answers.
-
-    Arguments, errors and threads are those of `Client`; but a call is not repeated unless `retries`
-    says so, since most of them change something.
-    """
-
-    def __init__(
-        self,
-        target: str,
-        *,
-        token: str | None = None,
-        tls: bool | TLS | None = None,
-        timeout: float | None = None,
-        retries: int | RetryPolicy = 0,
-        metadata: Metadata = (),
-        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
-    ) -> None:
-        self._connection = Connection(
-            Session(
-                target,
-                token=token,
-                tls=tls,
-                timeout=timeout,
-                retries=retries,
-                metadata=metadata,
-                max_message_bytes=max_message_bytes,
-                compression=None,
-            )
-        )
+class ControlClient(ServiceClient):
+    """The models, settings and audit log of one fastserve."""
 
     def show_audit(
         self,
@@ -233,21 +201,6 @@ class ControlClient:
         self, method: str, request: Message, timeout: float | None
     ) -> Generator[ModelEvent, None, None]:
         return self._connection.stream(_call(method, request, pb.ModelEvent, _event), timeout)
-
-    def close(self) -> None:
-        """Closes the connection; calls in flight are cancelled."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _call(method: str, request: Message, reply: type[Message], read: Callable[[Any], T]) -> Call[T]:
