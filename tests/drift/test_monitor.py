@@ -1,5 +1,8 @@
 """From rows to alarms, over time that the test moves: versions, profiles, restarts."""
 
+import asyncio
+import time
+
 import numpy as np
 import pytest
 
@@ -59,6 +62,26 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path):
     return Bench(tmp_path)
+
+
+async def test_monitor_looks_after_the_end_of_a_window_though_timers_ring_early(tmp_path):
+    began = time.monotonic()
+    looks = []
+
+    def slow_clock():
+        """Half as fast as the loop's timers, which so ring before their time."""
+        looks.append((monitor.changes, NOON + 59.98 + (time.monotonic() - began) / 2))
+        return looks[-1][1]
+
+    monitor = DriftMonitor(
+        SETTINGS, AlarmBook(pytest.fail), ProfileStore(tmp_path), pytest.fail, slow_clock
+    )
+    running = asyncio.create_task(monitor.run())
+    while not monitor.changes:
+        await asyncio.sleep(0)
+    running.cancel()
+    first_look = max(at for changes, at in looks if not changes)
+    assert first_look >= NOON + 60
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ model with a thousand features delays no call. Time is an argument: `run` alone 
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -23,6 +23,9 @@ from fastserve.drift.windows import DAY
 from fastserve.errors import FastserveError, InvalidConfig, ModelNotFound, VersionNotFound, quoted
 
 T = TypeVar("T")
+
+# The event loop's timers count milliseconds: less would not sleep at all.
+_SHORTEST_SLEEP_SECONDS: Final = 0.001
 
 
 class DriftMonitor:
@@ -93,8 +96,11 @@ class DriftMonitor:
         """Takes and judges at the end of each base window, for ever."""
         base = self._settings.base_seconds
         while True:
-            now = self._clock()
-            await asyncio.sleep((now // base + 1) * base - now)
+            end = (self._clock() // base + 1) * base
+            # A timer may ring a moment early. A look before the end would leave the window open
+            # for another whole base. More than a base is left when the clock was set back.
+            while 0 < (left := end - self._clock()) <= base:
+                await asyncio.sleep(max(left, _SHORTEST_SLEEP_SECONDS))
             await self.tick()
 
     async def tick(self) -> None:
