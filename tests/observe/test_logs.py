@@ -62,6 +62,22 @@ def test_line_bounds_the_number_of_items(lines):
     assert only(lines)["names"][-1] == "... 9900 more"
 
 
+def test_line_keeps_values_within_values(lines):
+    evidence = {"measure": "ks", "rows": 2800, "window": {"start": 1.5, "is_open": False}}
+    get_logger("watch").info("alarm.raise", after={"evidence": evidence, "ranks": [1, None]})
+    assert only(lines)["after"] == {"evidence": evidence, "ranks": [1, None]}
+
+
+@pytest.mark.parametrize("make", [lambda inner: [inner], lambda inner: {"k": inner}])
+def test_line_bounds_what_lies_deep(lines, make):
+    value = "x"
+    for _ in range(900):
+        value = make(value)
+    get_logger("rpc").info("refused", value=value, wide={"k": {"j": "y" * 10**6}})
+    (line,) = lines()
+    assert len(line) < 3 * MAX_FIELD_CHARACTERS
+
+
 def int_of(text):
     raise ValueError(text)
 

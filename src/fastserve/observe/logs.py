@@ -25,6 +25,8 @@ finally:
 MAX_FIELD_CHARACTERS: Final = 2_000
 MAX_TRACEBACK_CHARACTERS: Final = 12_000
 MAX_ITEMS: Final = 100
+# Of lists and mappings within others.
+MAX_DEPTH: Final = 4
 
 
 def configure_logs(stream: TextIO | None = None, level: int = logging.INFO) -> None:
@@ -95,20 +97,24 @@ def _bound_fields(_logger: object, _method: str, event: Event) -> Event:
     return {_bound_text(str(key)): _bound(value) for key, value in event.items()}
 
 
-def _bound(value: Any) -> Any:
+def _bound(value: Any, depth: int = 0) -> Any:
+    """Values stay what they are; what is large, or too deep within others, becomes its text."""
     if isinstance(value, _Long) or value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, str):
         return _bound_text(value)
-    if isinstance(value, list | tuple):
-        items = [_bound_text(str(item)) for item in value[:MAX_ITEMS]]
-        return items if len(value) <= MAX_ITEMS else [*items, f"... {len(value) - MAX_ITEMS} more"]
+    is_container = isinstance(value, list | tuple | dict)
+    if not is_container or depth > MAX_DEPTH:
+        return _bound_text(str(value))
+    if depth and len(text := str(value)) > MAX_FIELD_CHARACTERS:
+        return _bound_text(text)
     if isinstance(value, dict):
         return {
-            _bound_text(str(key)): _bound_text(str(item))
+            _bound_text(str(key)): _bound(item, depth + 1)
             for key, item in list(value.items())[:MAX_ITEMS]
         }
-    return _bound_text(str(value))
+    items = [_bound(item, depth + 1) for item in value[:MAX_ITEMS]]
+    return items if len(value) <= MAX_ITEMS else [*items, f"... {len(value) - MAX_ITEMS} more"]
 
 
 def _bound_text(text: str) -> str:
