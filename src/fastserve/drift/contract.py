@@ -72,7 +72,7 @@ class Contract:
         self.facts: dict[int, FeatureConfig] = {}
         for name, rule in rules.items():
             if name not in numbers:
-                raise InvalidConfig(f"features.{name}: {_unknown(name, numbers)}")
+                raise InvalidConfig(f"features.{name}: {unknown_feature(name, numbers)}")
             index = numbers[name]
             self.facts[index] = rule
             rows += _rows(index, features[index], rule)
@@ -218,7 +218,8 @@ def _listed(categories: Sequence[str]) -> str:
     return f"one of {shown}" + (f" and {rest} more" if rest > 0 else "")
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
+def unknown_feature(name: str, known: Iterable[str]) -> str:
+    """For people: the nearest that exists, else those that do."""
     names = list(known)
     nearest = get_close_matches(name, names, n=1, cutoff=0.4)
     if nearest:

@@ -99,7 +99,7 @@ class DriftMonitor:
             end = (self._clock() // base + 1) * base
             # A timer may ring a moment early. A look before the end would leave the window open
             # for another whole base. More than a base is left when the clock was set back.
-            while 0 < (left := end - self._clock()) <= base:
+            while 0 < (left := end - self._clock()) <= base:  # noqa: ASYNC110 - time is no event
                 await asyncio.sleep(max(left, _SHORTEST_SLEEP_SECONDS))
             await self.tick()
 
@@ -237,7 +237,7 @@ class DriftMonitor:
                 return [watch]
         known = ", ".join(str(watch.version.number) for watch in found)
         raise VersionNotFound(
-            f"version {number} of model {quoted(model)} is not watched; it has {known}"
+            f"version {number} of model {quoted(model)} is not watched, expected {known}"
         )
 
     def _find_one(self, model: str, number: int) -> VersionWatch:

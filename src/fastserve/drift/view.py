@@ -13,7 +13,7 @@ import msgspec
 
 from fastserve._core import core
 from fastserve.drift.alarm import Window
-from fastserve.drift.contract import CATEGORY
+from fastserve.drift.contract import CATEGORY, unknown_feature
 from fastserve.drift.judgement import SHORT_NAMES, Finding, top
 from fastserve.drift.version_watch import VersionWatch
 from fastserve.drift.windows import SeenWindow
@@ -129,7 +129,9 @@ def _numbers(watch: VersionWatch, wanted: Wanted, findings: list[Finding]) -> li
         known = {feature.name: number for number, feature in enumerate(watch.features)}
         for name in wanted.features:
             if name not in known:
-                raise InvalidConfig(f"feature {quoted(name)} is none of {watch.name}")
+                raise InvalidConfig(
+                    f"feature {quoted(name)} of {watch.name}: {unknown_feature(name, known)}"
+                )
         return [known[name] for name in wanted.features]
     if findings:
         return [finding.feature for finding in top(findings, wanted.count)]
