@@ -142,3 +142,21 @@ def test_wait_ends_when_the_version_is_ready_and_fails_when_it_failed(fastserve,
     put(repository, "m", 2, b"no model")
     fastserve("model", "load", "m", "--version", 2, code=1)
     assert "version 2: " in fastserve("model", "wait", "m", "--version", 2, code=1)
+
+
+def test_wait_reaches_a_server_that_starts_later(start_server, repository, tmp_path):
+    socket = f"unix:{tmp_path}/grpc.sock"
+    command = (sys.executable, "-m", "fastserve", "model", "wait", "m", "--endpoint", socket)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiting:
+        start_server(repository, "--grpc", socket)
+        out, _ = waiting.communicate(timeout=60)
+    assert waiting.returncode == 0
+    assert "READY" in out.splitlines()[-1]
+
+
+def test_wait_says_what_keeps_a_version_when_its_time_is_over(fastserve, repository):
+    (repository / "m" / "model.toml").write_text("weights = 2\n")
+    put(repository, "m", 2, constant_model(2))
+    fastserve("model", "load", "m", "--version", 2, code=1)
+    out = fastserve("model", "wait", "m", "--version", 2, "--timeout", 1, code=1)
+    assert "m is not READY after 1 s; version 1 is READY; version 2 is NEW: not loaded" in out

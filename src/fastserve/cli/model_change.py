@@ -2,20 +2,26 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from fastserve.cli.command import FAILED, Command
 from fastserve.cli.completion import complete_model
-from fastserve.cli.endpoint import endpoint_options, load_options, take_endpoint
+from fastserve.cli.endpoint import Endpoint, endpoint_options, load_options, take_endpoint
 from fastserve.cli.screen import print_json, print_table, printable, shape_text
+from fastserve.errors import DeadlineExceeded, FastserveError, ModelNotFound
 
 if TYPE_CHECKING:
     from fastserve.client import ModelEvent
 
+# Between attempts to reach a server that is just being started.
+_REACH_PAUSE_SECONDS: Final = 0.2
+_SHORTEST_WAIT_SECONDS: Final = 0.001
+_READY_SECONDS: Final = 1.0
 # What a version's number may be, here and in the repository.
 _NUMBER = click.IntRange(1, (1 << 63) - 1)
 
@@ -133,9 +139,33 @@ def label(
 @endpoint_options
 @_JSON
 def wait(model: str, version: int | None, state: str, as_json: bool, **options: Any) -> None:
-    """Wait until a version of MODEL is in a state; at most --timeout seconds."""
-    with take_endpoint(options).connect_control() as client:
-        _show_events(client.wait_model(model, version=version or 0, state=state), as_json=as_json)
+    """Wait until a version of MODEL is in a state; at most --timeout seconds.
+
+    A server that cannot be reached yet is waited for as well.
+    """
+    from fastserve.client import ServerUnreachable  # noqa: PLC0415 - grpc loads slowly
+
+    endpoint = take_endpoint(options)
+    deadline = time.monotonic() + endpoint.timeout
+    was_ready = False
+    while True:
+        left = max(deadline - time.monotonic(), _SHORTEST_WAIT_SECONDS)
+        try:
+            with endpoint.connect_control() as client:
+                events = client.wait_model(model, version=version or 0, state=state, timeout=left)
+                _show_events(events, as_json=as_json)
+        except (ServerUnreachable, ModelNotFound):
+            # A server that is not ready may not have looked into its repository yet.
+            if was_ready or left <= _REACH_PAUSE_SECONDS:
+                raise
+            was_ready = _is_ready(endpoint)
+            time.sleep(_REACH_PAUSE_SECONDS)
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(
+                f"{model} is not {state} after {endpoint.timeout:g} s{_states(endpoint, model)}"
+            ) from error
+        else:
+            return
 
 
 @click.command(cls=Command)
@@ -218,6 +248,28 @@ def _show_events(events: "Iterable[ModelEvent]", *, as_json: bool) -> None:
             f"{event.elapsed_seconds:8.3f} s  {printable(event.model)} {event.version}  "
             f"{printable(event.state)}{serving}{reason}"
         )
+
+
+def _is_ready(endpoint: Endpoint) -> bool:
+    try:
+        with endpoint.connect() as client:
+            return client.ready(timeout=_READY_SECONDS)
+    except FastserveError:
+        return False
+
+
+def _states(endpoint: Endpoint, model: str) -> str:
+    """What keeps the versions of a model that was waited for; nothing when it cannot be told."""
+    try:
+        with endpoint.connect_control() as client:
+            versions = client.describe_model(model)["versions"]
+    except FastserveError:
+        return ""
+    return "".join(
+        f"; version {each['number']} is {each['state']}"
+        + (f": {each['reason']}" if each["reason"] else "")
+        for each in versions
+    )
 
 
 def _show_check(model: str, found: dict[str, Any]) -> None:
