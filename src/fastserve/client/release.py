@@ -1,54 +1,25 @@
 """The client of fastserve.v1.Release: routes of a running fastserve."""
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
 from fastserve._proto import fastserve_release_pb2 as pb
 from fastserve.client.call import Call, reader
-from fastserve.client.channel import TLS, Metadata
-from fastserve.client.connection import Connection
 from fastserve.client.metadata import message_as_dict
-from fastserve.client.retry import RetryPolicy
-from fastserve.client.session import DEFAULT_MAX_MESSAGE_BYTES, Session
+from fastserve.client.service_client import ServiceClient
 from fastserve.errors import InvalidRoute
 
 _SERVICE: Final = "/fastserve.v1.Release/"
 
 
-class ReleaseClient:
-    """Calls one fastserve and waits for its answers.
+class ReleaseClient(ServiceClient):
+    """The routes of one fastserve.
 
-    Arguments, errors and threads are those of `Client`; but a call is not repeated unless `retries`
-    says so. Answers are plain values under the names of proto/fastserve_release.proto.
+    Answers are plain values under the names of proto/fastserve_release.proto.
     `expected_generation`: StaleRouteTable is raised when another one stands, and nothing changes.
     """
-
-    def __init__(
-        self,
-        target: str,
-        *,
-        token: str | None = None,
-        tls: bool | TLS | None = None,
-        timeout: float | None = None,
-        retries: int | RetryPolicy = 0,
-        metadata: Metadata = (),
-        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
-    ) -> None:
-        self._connection = Connection(
-            Session(
-                target,
-                token=token,
-                tls=tls,
-                timeout=timeout,
-                retries=retries,
-                metadata=metadata,
-                max_message_bytes=max_message_bytes,
-                compression=None,
-            )
-        )
 
     def show_routes(self, model: str = "", *, timeout: float | None = None) -> list[dict[str, Any]]:
         """What stands for `model`, or for all that have a route."""
@@ -141,18 +112,3 @@ class ReleaseClient:
             _SERVICE + method, request.SerializeToString(), reader(reply, message_as_dict)
         )
         return self._connection.run(call, timeout)
-
-    def close(self) -> None:
-        """Closes the connection; calls in flight are cancelled."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

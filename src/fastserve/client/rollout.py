@@ -2,52 +2,23 @@
 
 import json
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
 from fastserve._proto import fastserve_rollout_pb2 as pb
 from fastserve.client.call import Call, reader
-from fastserve.client.channel import TLS, Metadata
-from fastserve.client.connection import Connection
 from fastserve.client.metadata import message_as_dict
-from fastserve.client.retry import RetryPolicy
-from fastserve.client.session import DEFAULT_MAX_MESSAGE_BYTES, Session
+from fastserve.client.service_client import ServiceClient
 
 _SERVICE: Final = "/fastserve.v1.Rollouts/"
 
 
-class RolloutClient:
-    """Calls one fastserve and waits for its answers.
+class RolloutClient(ServiceClient):
+    """The rollouts of one fastserve.
 
-    Arguments, errors and threads are those of `Client`; but a call is not repeated unless `retries`
-    says so. Answers are plain values under the names of proto/fastserve_rollout.proto.
+    Answers are plain values under the names of proto/fastserve_rollout.proto.
     """
-
-    def __init__(
-        self,
-        target: str,
-        *,
-        token: str | None = None,
-        tls: bool | TLS | None = None,
-        timeout: float | None = None,
-        retries: int | RetryPolicy = 0,
-        metadata: Metadata = (),
-        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
-    ) -> None:
-        self._connection = Connection(
-            Session(
-                target,
-                token=token,
-                tls=tls,
-                timeout=timeout,
-                retries=retries,
-                metadata=metadata,
-                max_message_bytes=max_message_bytes,
-                compression=None,
-            )
-        )
 
     def start(
         self,
@@ -104,10 +75,6 @@ class RolloutClient:
         changes: list[dict[str, Any]] = found["changes"]
         return changes
 
-    def close(self) -> None:
-        """Closes the connection; calls in flight are cancelled."""
-        self._connection.close()
-
     def _move(self, method: str, model: str, reason: str, timeout: float | None) -> dict[str, Any]:
         request = pb.MoveRolloutRequest(model=model, reason=reason)
         return self._call(method, request, pb.Rollout, timeout)
@@ -119,14 +86,3 @@ class RolloutClient:
             _SERVICE + method, request.SerializeToString(), reader(reply, message_as_dict)
         )
         return self._connection.run(call, timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
