@@ -82,7 +82,11 @@ def test_rollout_is_where_it_was_when_killed_at_each_call(nursery, memory_path, 
 def test_rollout_is_where_it_was_when_killed_at_random_times(nursery, tmp_path):
     for n in range(20):
         outcome = nursery.run(
-            "rollouts", tmp_path, kill_seconds=0.004 * n, appends=100_000, is_silent=n % 2 == 0
+            "rollouts",
+            tmp_path,
+            kill_seconds=0.003 * (n % 7),
+            kill_after_words=[0, 1, 2, 8][n % 4],
+            appends=100_000,
         )
         assert outcome["status"] == signal.SIGKILL, outcome
         world = found_in(tmp_path)
