@@ -177,6 +177,37 @@ def test_prediction_that_was_put_and_cannot_be_harms_no_other(output):
     assert results[0].reason.startswith("the prediction's ")
 
 
+@pytest.mark.parametrize(
+    ("config", "name", "bad"),
+    [
+        ({}, "number", np.nan),
+        ({}, "number", -np.inf),
+        ({"positive_class": 1, "threshold": 0.3}, "score", np.nan),
+        ({"positive_class": 1, "classes": ("0", "1")}, "score", [[np.nan, 0.5]]),
+    ],
+)
+def test_prediction_that_is_no_number_is_invalid_and_stays_in_no_sum(config, name, bad):
+    scene = Scene(**config)
+    bad = np.array(bad, np.float32).reshape(1, -1)
+    good = np.ones_like(bad)
+    for request, values in (("before", good), ("bad", bad), ("after", good)):
+        scene.put(request, tensor("y", values))
+    ids = ("before", "bad", "after")
+    reason = f"the prediction has values that are no {name}s: NaN, or an infinity"
+    assert scene.send(*(Label(each, [1]) for each in ids)) == [JOINED, ("invalid", reason), JOINED]
+    assert scene.feedback.counts == {("m", "joined"): 2, ("m", "invalid"): 1}
+    assert scene.feedback.models[0].versions[0].labels == 2
+    for measure in scene.measures().keys() & {"mae", "rmse", "bias"}:
+        assert scene.measures()[measure] == 0
+
+
+def test_infinite_scores_of_a_classifier_keep_their_order():
+    scene = Scene(classes=("a", "b"))
+    scene.put("r", tensor("logits", np.array([[-np.inf, 2.0]], np.float32)))
+    assert scene.send(Label("r", ["b"])) == [JOINED]
+    assert scene.measures()["accuracy"] == 1.0
+
+
 def test_output_is_taken_by_name_where_several_would_fit():
     scene = Scene(output="b")
     scene.put("r", tensor("a", column([9.0])), tensor("b", column([1.0])))

@@ -12,7 +12,7 @@ from fastserve.drift.feedback_judgement import Classifier, Pair, check_numbers, 
 from fastserve.drift.feedback_label import InvalidLabel
 from fastserve.drift.feedback_reading import Layout, Reading, layout_of, read_layout
 from fastserve.drift.feedback_segments import SegmentTable
-from fastserve.drift.feedback_tensors import floats
+from fastserve.drift.feedback_tensors import floats, numbers
 from fastserve.drift.feedback_version import VersionQuality
 from fastserve.drift.quality_alarms import KINDS, AlarmSink
 from fastserve.drift.quality_classification import ClassificationSums, JudgedRows
@@ -32,6 +32,16 @@ class _Judge(NamedTuple):
     reading: Reading
     classifier: Classifier | None
     quality: VersionQuality
+
+    @property
+    def judged_place(self) -> int | None:
+        """Place of the output whose numbers are judged."""
+        return self.reading.answer if self.classifier is None else self.reading.scores
+
+    @property
+    def unreadable(self) -> str:
+        expected = "numbers" if self.classifier is None else "scores"
+        return f"the prediction has values that are no {expected}: NaN, or an infinity"
 
 
 class ModelFeedback:
@@ -117,9 +127,12 @@ class ModelFeedback:
     ) -> None:
         sound: list[Pair] = []
         truths: list[float] = []
+        is_readable = _all_readable(judge, group)
         for pair in group:
             try:
                 check_rows(pair, judge.reading)
+                if not is_readable and not _all_readable(judge, [pair]):
+                    raise InvalidLabel(judge.unreadable)  # noqa: TRY301 - as the other checks do
                 values = pair.label.values
                 truths += (
                     check_numbers(values)
@@ -151,6 +164,22 @@ class ModelFeedback:
         )
         for alarm in judge.quality.add(rows, segments, now):
             alarms.report(alarm)
+
+
+def _all_readable(judge: _Judge, pairs: Sequence[Pair]) -> bool:
+    """Nothing is NaN, which would stay in every sum, and in a detector for good.
+
+    Nor an infinity, which only the scores of a classifier may be: they have their order.
+    """
+    if judge.judged_place is None:
+        return True
+    try:
+        values = numbers([pair.prediction.outputs[judge.judged_place] for pair in pairs])
+    except ValueError:
+        # Not as large as its shape says: `_judged` tells.
+        return True
+    is_sound = ~np.isnan(values) if judge.classifier is not None else np.isfinite(values)
+    return bool(is_sound.all())
 
 
 def _judged(
