@@ -365,6 +365,23 @@ def test_forgotten_version_is_finished_at_once(begin, tmp_path):
     assert (capture.stats().captured, capture.stats().failed) == (1, 1)
 
 
+def test_version_that_comes_back_before_the_writer_forgot_it_is_captured(begin):
+    queue, capture = begin()
+    is_busy, may_go_on = threading.Event(), threading.Event()
+    with capture._changing:
+        # As a disk does that is slow.
+        capture._changes.append(lambda: is_busy.set() or may_go_on.wait(30))
+    capture._source.wake()
+    assert is_busy.wait(30)
+    capture.forget("digits", 1)
+    capture.register(rules())
+    may_go_on.set()
+    pass_of(capture)
+    queue.put(request(0))
+    capture.close()
+    assert (capture.stats().captured, capture.stats().failed) == (1, 0)
+
+
 def test_oldest_files_are_removed_to_stay_within_the_bound(begin, tmp_path):
     clock = Clock()
     queue, capture = begin(rules(), rules(version=2), clock=clock, max_disk_bytes=20_000)

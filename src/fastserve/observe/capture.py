@@ -135,7 +135,9 @@ class Capture:
         """After its last request."""
         with self._changing:
             self._shares.get(model, {}).pop(version, None)
-            self._changes.append(lambda: self._store.forget(model, version))
+            # It may be registered anew before the writer comes to this.
+            meant = self._store.registered(model, version)
+            self._changes.append(lambda: self._store.forget(model, version, meant))
         self._source.wake()
 
     def flush(self) -> None:

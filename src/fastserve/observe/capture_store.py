@@ -6,6 +6,7 @@ when the file cannot be finished, all of its requests have failed.
 Thread: one; the counters are read by any.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Final
 
@@ -90,6 +91,7 @@ class CaptureStore:
         self._server_version = server_version
         self._clock = clock
         self._group_bytes = group_bytes
+        self._registering = threading.Lock()
         self._versions: dict[_Key, tuple[CaptureVersion, Redaction | None]] = {}
         self._open: dict[_Key, _Open] = {}
         # Of versions that were seen: they stay wide as long as the rules are the same.
@@ -114,13 +116,22 @@ class CaptureStore:
                 reason=f"capture.{error.message}",
             )
             redaction = None
-        self._versions[version.model, version.version] = (version, redaction)
+        with self._registering:
+            self._versions[version.model, version.version] = (version, redaction)
 
-    def forget(self, model: str, version: int) -> None:
-        """No request of it comes any more."""
-        self._finish((model, version))
-        self._versions.pop((model, version), None)
-        self._columns.pop((model, version), None)
+    def registered(self, model: str, version: int) -> CaptureVersion | None:
+        """Whose rules hold now. Thread: any."""
+        return self._versions.get((model, version), (None, None))[0]
+
+    def forget(self, model: str, version: int, meant: CaptureVersion | None) -> None:
+        """No request of `meant` comes any more; what was registered after it stays."""
+        key = (model, version)
+        self._finish(key)
+        with self._registering:
+            if self.registered(*key) is not meant:
+                return
+            self._versions.pop(key, None)
+        self._columns.pop(key, None)
 
     def add(self, request: core.CapturedRequest) -> None:
         """It is captured or failed, now or later. Raises nothing."""
