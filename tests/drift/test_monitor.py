@@ -337,17 +337,27 @@ async def test_unknown_version_is_named_with_those_that_are_there(bench, version
         await bench.monitor.freeze("m", 1, 0)
 
 
-async def test_one_versions_trouble_is_not_anothers(bench, profile, normal_rows, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (core.CoreError(13, "no memory"), "no memory"),
+        # What nobody thought of must not end the watch of all versions.
+        (MemoryError("of Python"), "MemoryError: of Python"),
+    ],
+)
+async def test_one_versions_trouble_is_not_anothers(
+    bench, profile, normal_rows, monkeypatch, *, error, reason
+):
     broken, sound = FedVersion(1), FedVersion(2, profile=profile)
     await bench.serve(broken, sound)
 
     def fail():
-        raise core.CoreError(13, "no memory")
+        raise error
 
     monkeypatch.setattr(broken.version, "take_window", fail)
     await bench.minute(normal_rows(5000, {7: 1.0}), sound)
     assert bench.told == [("drift", "x[7]", True)]
-    assert bench.problems == ["m/1: a window is lost: no memory"]
+    assert bench.problems == [f"m/1: a window is lost: {reason}"]
 
 
 async def test_broken_rule_raises_a_contract_alarm_and_clears(bench, normal_rows):

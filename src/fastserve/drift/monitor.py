@@ -258,9 +258,15 @@ def _take_all(
     for watch in watches:
         try:
             taken.append((watch, watch.take(now)))
-        except (FastserveError, core.CoreError) as error:
-            on_problem(f"{watch.name}: a window is lost: {error.args[0]}")
+        except Exception as error:  # noqa: BLE001 - the next look is at the next window's end
+            on_problem(f"{watch.name}: a window is lost: {_in_words(error)}")
     return taken
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, (FastserveError, core.CoreError)):
+        return str(error.args[0])
+    return f"{type(error).__name__}: {error}"
 
 
 def _profile_from(watch: VersionWatch, other: VersionWatch, now: float) -> ReferenceProfile:
