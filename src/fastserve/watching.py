@@ -101,6 +101,8 @@ class Watching:
 
     async def stop(self) -> None:
         """Ends what runs, finishes files, tries once more to send what waits."""
+        # A thread that looks at a thousand versions would hold the end up, and outlive the engine.
+        await self.monitor.close()
         if self._judging is not None:
             self._judging.cancel()
             await asyncio.gather(self._judging, return_exceptions=True)

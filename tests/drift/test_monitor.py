@@ -1,6 +1,7 @@
 """From rows to alarms, over time that the test moves: versions, profiles, restarts."""
 
 import asyncio
+import threading
 import time
 
 import numpy as np
@@ -358,6 +359,25 @@ async def test_one_versions_trouble_is_not_anothers(
     await bench.minute(normal_rows(5000, {7: 1.0}), sound)
     assert bench.told == [("drift", "x[7]", True)]
     assert bench.problems == [f"m/1: a window is lost: {reason}"]
+
+
+async def test_look_under_way_ends_with_the_version_that_it_is_at(bench, normal_rows, monkeypatch):
+    first, second = FedVersion(1), FedVersion(2)
+    await bench.serve(first, second)
+    second.send(normal_rows(10))
+    is_looking, may_end = threading.Event(), threading.Event()
+    monkeypatch.setattr(
+        first.version, "take_window", lambda: is_looking.set() or (may_end.wait(30) and None)
+    )
+    looking = asyncio.create_task(bench.monitor.tick())
+    assert await asyncio.to_thread(is_looking.wait, 30)
+    closing = asyncio.create_task(bench.monitor.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    may_end.set()
+    await closing
+    assert second.version.sketch.rows == 10
+    await looking
 
 
 async def test_broken_rule_raises_a_contract_alarm_and_clears(bench, normal_rows):

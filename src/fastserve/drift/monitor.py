@@ -47,6 +47,7 @@ class DriftMonitor:
         self._clock = clock
         self._watches: dict[tuple[str, int], VersionWatch] = {}
         self._busy = asyncio.Lock()
+        self._is_closing = False
         # Counts what could change what the metrics page shows.
         self.changes = 0
 
@@ -102,6 +103,12 @@ class DriftMonitor:
             while 0 < (left := end - self._clock()) <= base:  # noqa: ASYNC110 - time is no event
                 await asyncio.sleep(max(left, _SHORTEST_SLEEP_SECONDS))
             await self.tick()
+
+    async def close(self) -> None:
+        """Ends a look under way after the version that it is at; no thread of it is left then."""
+        self._is_closing = True
+        async with self._busy:
+            pass
 
     async def tick(self) -> None:
         """Takes what came since the last time, for every version, and judges windows that ended."""
@@ -194,8 +201,22 @@ class DriftMonitor:
     async def _refresh(self, watches: Iterable[VersionWatch]) -> None:
         """Takes what came until now, judges what ended by it, and tells of it."""
         now = self._clock()
-        for watch, taken in await asyncio.to_thread(_take_all, watches, now, self._on_problem):
+        for watch, taken in await asyncio.to_thread(self._take_all, watches, now):
             await self._settle(watch, taken)
+
+    def _take_all(
+        self, watches: Iterable[VersionWatch], now: float
+    ) -> list[tuple[VersionWatch, Taken]]:
+        """One version's trouble is not another's."""
+        taken = []
+        for watch in watches:
+            if self._is_closing:
+                break
+            try:
+                taken.append((watch, watch.take(now)))
+            except Exception as error:  # noqa: BLE001 - the next look is at the next window's end
+                self._on_problem(f"{watch.name}: a window is lost: {_in_words(error)}")
+        return taken
 
     async def _settle(self, watch: VersionWatch, taken: Taken) -> None:
         for alarm in taken.alarms:
@@ -248,19 +269,6 @@ class DriftMonitor:
 
 def _because(settings: DriftSettings) -> str:
     return "" if settings.enabled else ": drift.enabled is false"
-
-
-def _take_all(
-    watches: Iterable[VersionWatch], now: float, on_problem: Callable[[str], None]
-) -> list[tuple[VersionWatch, Taken]]:
-    """One version's trouble is not another's."""
-    taken = []
-    for watch in watches:
-        try:
-            taken.append((watch, watch.take(now)))
-        except Exception as error:  # noqa: BLE001 - the next look is at the next window's end
-            on_problem(f"{watch.name}: a window is lost: {_in_words(error)}")
-    return taken
 
 
 def _in_words(error: Exception) -> str:
