@@ -380,6 +380,34 @@ async def test_look_under_way_ends_with_the_version_that_it_is_at(bench, normal_
     await looking
 
 
+async def test_profiles_that_wait_for_the_disk_do_not_hold_up_the_end(
+    bench, tmp_path, normal_rows, monkeypatch
+):
+    first, second = FedVersion(1), FedVersion(2)
+    await bench.serve(first, second)
+    is_writing, may_end = threading.Event(), threading.Event()
+    write = bench.monitor._store.write
+
+    def write_slowly(*arguments):
+        is_writing.set()
+        may_end.wait(30)
+        write(*arguments)
+
+    monkeypatch.setattr(bench.monitor._store, "write", write_slowly)
+    for version in (first, second):
+        await bench.monitor.freeze("m", version.number, 10)
+        version.send(normal_rows(10))
+    looking = asyncio.create_task(bench.monitor.tick())
+    assert await asyncio.to_thread(is_writing.wait, 30)
+    closing = asyncio.create_task(bench.monitor.close())
+    await asyncio.sleep(0)
+    may_end.set()
+    await closing
+    await looking
+    assert bench.problems == ["m/2: its new profile is not kept: the server ends"]
+    assert [path.name for path in (tmp_path / "drift" / "m").iterdir()] == ["1.profile"]
+
+
 async def test_broken_rule_raises_a_contract_alarm_and_clears(bench, normal_rows):
     rules = {
         "x[2]": FeatureConfig(min=-20, max=20, missing=0.1),

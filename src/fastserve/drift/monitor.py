@@ -231,6 +231,10 @@ class DriftMonitor:
         await self._keep(watch, profile)
 
     async def _keep(self, watch: VersionWatch, profile: ReferenceProfile) -> None:
+        if self._is_closing:
+            # A thousand of them wait for the disk for longer than a server may take to end.
+            self._on_problem(f"{watch.name}: its new profile is not kept: the server ends")
+            return
         try:
             await asyncio.to_thread(
                 self._store.write, watch.version.model, watch.version.number, profile
