@@ -189,3 +189,17 @@ def test_capture_of_a_field_that_the_graph_does_not_have_is_refused(library, fie
         return
     with pytest.raises(InvalidConfig, match=problem):
         check_capture(config, session)
+
+
+def test_window_is_taken_also_after_the_engine_has_closed(make, engine):
+    """Another thread may look at its versions while the server ends."""
+    version = make()
+    version.watch(
+        core.TableSchema([
+            ("a", True, "FP32", 4), ("b", True, "FP32", 4),
+            ("sum", False, "FP32", 4), ("negative", False, "FP32", 4),
+        ])
+    )  # fmt: skip
+    engine.close()
+    assert version.take_window() is None
+    assert version.watch_stats().rows_seen == 0

@@ -74,6 +74,8 @@ void Version::watch(std::shared_ptr<ObservationSink> sink, std::shared_ptr<Contr
   }
 }
 
+void Version::sweep() const { observer_->sweep(); }
+
 void Version::observe_cost(uint32_t rows, Nanos cost, Nanos now) {
   if (rows == 0) return;  // says nothing about rows
   std::lock_guard lock(cost_mutex_);

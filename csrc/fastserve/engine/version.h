@@ -109,6 +109,9 @@ class Version {
   Workbench& workbench(size_t writer) { return *workbenches_[writer]; }
   StatsSnapshot stats_snapshot() const;
   Exemplars& exemplars() { return exemplars_; }
+  // What its batches told before the call has arrived where they are observed when this returns,
+  // also after the engine's end. Thread: control plane.
+  void sweep() const;
   // When its last batch ended, monotonic; 0: it never ran one. Cheaper than a snapshot.
   Nanos last_inference() const;
   // Requests that wait or run.

@@ -175,6 +175,7 @@ cdef extern from "fastserve/engine/version.h" namespace "fastserve::engine" nogi
         int64_t references()
         int64_t last_inference()
         uint64_t in_flight()
+        void sweep()
         # A sink and a contract; the sink's class is a base of the watch's.
         void watch(...)
 

@@ -51,12 +51,13 @@ cdef w.CWatchOptions watch_options(
 
 
 cdef object window_of(Version version):
-    cdef c.CEngine* engine = version.engine.running()
+    # Not by way of the engine: it may be closed by another thread meanwhile.
+    cdef c.CVersion* handle = version.handle.get()
     cdef optional[k.CTableSketch] window
     if version.observed.get() == NULL:
         return None
     with nogil:
-        engine.observer().sweep()
+        handle.sweep()
         window = version.observed.get().take_window()
     return sketch_of(window.value()) if window.has_value() else None
 
