@@ -1,5 +1,6 @@
 """The seam to versions: runs outside of the queue, what a version refuses to be, what it shows."""
 
+import select
 import struct
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from fastserve._core import core
+from fastserve.client import InferRequest
 from fastserve.errors import InvalidConfig
 from fastserve.model_config import CaptureConfig
 from fastserve.models.loader import check_capture, find_runtime_library
@@ -64,17 +66,13 @@ def make(library, engine):
             core.Session(library, data, {}, "m/1"),
             model="m",
             number=1,
-            is_batching=True,
-            has_rows_axis=True,
-            max_rows=8,
-            has_fixed_rows=False,
-            max_delay_ns=0,
-            weight=1,
-            max_queue_rows=0,
-            max_queue_bytes=0,
-            allow_inline=True,
-            **settings,
-        )
+            **{
+                "is_batching": True, "has_rows_axis": True, "max_rows": 8, "has_fixed_rows": False,
+                "max_delay_ns": 0, "weight": 1, "max_queue_rows": 0, "max_queue_bytes": 0,
+                "allow_inline": True,
+            }
+            | settings,
+        )  # fmt: skip
 
     return make
 
@@ -203,3 +201,22 @@ def test_window_is_taken_also_after_the_engine_has_closed(make, engine):
     engine.close()
     assert version.take_window() is None
     assert version.watch_stats().rows_seen == 0
+
+
+def test_rows_of_a_model_without_inputs_are_counted_as_seen(make, engine):
+    one = helper.make_tensor("one", TensorProto.FLOAT, [1, 3], [1, 2, 3])
+    data = model(
+        [helper.make_node("Constant", [], ["y"], value=one)],
+        [], [("y", TensorProto.FLOAT, [1, 3])],
+    )  # fmt: skip
+    version = make(data, is_batching=False, has_rows_axis=False, max_rows=1)
+    version.watch(core.TableSchema([("y", False, "FP32", 3)]))
+    engine.publish("m", [version], 1, [], {})
+    port = core.RawPort(engine)
+    port.submit(7, InferRequest(model="m", inputs={}).serialize(), -1)
+    while not (answers := port.take()):
+        select.select([port.event_fd], [], [], 30)
+    port.close()
+    assert [(token, code) for token, code, _ in answers] == [(7, 0)]
+    assert version.take_window().rows == 1
+    assert version.watch_stats() == (1, 1, 0, [])

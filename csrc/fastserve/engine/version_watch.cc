@@ -106,8 +106,9 @@ void VersionWatch::observe(const Observation& observation) {
 }
 
 void VersionWatch::add_to_sketch(const Observation& observation) {
+  // A model may have none.
   const bool has_inputs =
-      !observation.tensors.empty() && observation.tensors.front().index < inputs_;
+      inputs_ == 0 || (!observation.tensors.empty() && observation.tensors.front().index < inputs_);
   Contract* contract = options_.contract.get();
   std::lock_guard lock(window_mutex_);
   if (!window_.has_value()) window_.emplace(options_.schema, options_.seed);
