@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import queue
 import shutil
@@ -190,6 +191,24 @@ def built_once(name, program, sources):
             assert done.returncode == 0, done.stdout + done.stderr
             partial.rename(folder)
     return folder
+
+
+@pytest.fixture(autouse=True)
+def logs_end_with_the_test():
+    """What a test configured would write the next one's lines to a stream that is closed by then.
+
+    Which test is next is for the workers to find out.
+    """
+    root = logging.getLogger()
+    level = root.level
+    yield
+    structlog = sys.modules.get("structlog")
+    if structlog is not None and structlog.is_configured():
+        structlog.reset_defaults()
+        ours = [h for h in root.handlers if type(h).__module__ == "fastserve.observe.logs"]
+        for handler in ours:
+            root.removeHandler(handler)
+        root.setLevel(level)
 
 
 @pytest.fixture(scope="session")
