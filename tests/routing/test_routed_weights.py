@@ -49,7 +49,7 @@ async def test_rollout_moves_weights_and_keeps_sticky_key_and_seed(router, chang
     assert world.state == "rolled_back"
     route = router.route("m")
     assert (route.sticky, route.seed, route.strategy) == ("header:x-user", 7, "weights")
-    assert router.shares("m") == {1: 1.0}
+    assert router.shares("m") == {1: 1.0, 2: 0.0}
     assert [(change.author.name, change.author.origin) for change in changes[1:]] == [
         ("anna", "operator"), ("judge", "automatic"),
     ]  # fmt: skip

@@ -13,6 +13,7 @@ SERVICES = [
     "fastserve.v1.Feedback",
     "fastserve.v1.Release",
     "fastserve.v1.Rollouts",
+    "fastserve.v1.Shadow",
     "fastserve.v1.Watch",
     "grpc.health.v1.Health",
     "grpc.reflection.v1.ServerReflection",
