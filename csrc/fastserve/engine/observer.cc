@@ -53,7 +53,7 @@ uint32_t Observer::add(std::shared_ptr<ObservationSink> sink) {
 void Observer::remove(uint32_t sink) {
   std::shared_ptr<ObservationSink> removed;  // destroyed without the lock
   std::lock_guard lock(sweeping_);
-  sweep_blocks();
+  sweep_blocks(true);
   const auto found = sinks_.find(sink);
   if (found == sinks_.end()) return;
   removed = std::move(found->second);
@@ -62,20 +62,23 @@ void Observer::remove(uint32_t sink) {
 
 void Observer::sweep() {
   std::lock_guard lock(sweeping_);
-  sweep_blocks();
+  sweep_blocks(true);
 }
 
 bool Observer::tell(size_t writer, uint32_t sink, const Observation& observation) {
   const size_t bytes = ObservationBlock::record_bytes(observation);
   if (bytes > options_.block_bytes) return tell_large(sink, observation);
   std::atomic<uint32_t>& slot = slots_[writer].block;
-  uint32_t number = slot.exchange(kNone, std::memory_order_acquire);
+  uint32_t number = slot.exchange(kWriting, std::memory_order_acquire);
   if (number != kNone && !blocks_[number].has_room(bytes)) {
     full_.push(std::exchange(number, kNone));
   }
   if (number == kNone) {
     number = free_.pop();
-    if (number == kNone) return false;
+    if (number == kNone) {
+      slot.store(kNone, std::memory_order_release);
+      return false;
+    }
     // The memory of blocks that were never needed is never touched.
     blocks_[number].reserve(options_.block_bytes);
   }
@@ -116,29 +119,39 @@ void Observer::run() {
     lock.unlock();
     {
       std::lock_guard sweeping(sweeping_);
-      pauses = sweep_blocks() ? 1 : std::min(pauses * 2, kMaxPauses);
+      pauses = sweep_blocks(false) ? 1 : std::min(pauses * 2, kMaxPauses);
     }
     lock.lock();
   }
 }
 
-bool Observer::sweep_blocks() {
-  bool is_told = false;
+uint32_t Observer::take_block(Slot& slot, bool waits) {
+  uint32_t number = slot.block.load(std::memory_order_acquire);
+  for (;;) {
+    if (number == kNone || (number == kWriting && !waits)) return kNone;
+    if (number == kWriting) {
+      std::this_thread::yield();
+      number = slot.block.load(std::memory_order_acquire);
+    } else if (slot.block.compare_exchange_weak(number, kNone, std::memory_order_acquire)) {
+      return number;
+    }
+  }
+}
+
+bool Observer::sweep_blocks(bool waits) {
+  slot_scratch_.clear();
   full_scratch_.clear();
+  for (Slot& slot : slots_) {
+    const uint32_t number = take_block(slot, waits);
+    if (number != kNone) slot_scratch_.push_back(number);
+  }
+  // Afterwards: a thread that was waited for may have put its block there.
   for (uint32_t number = full_.pop(); number != kNone; number = full_.pop()) {
     full_scratch_.push_back(number);
   }
-  for (const uint32_t number : full_scratch_ | std::views::reverse) {
-    is_told = true;
-    empty(number);
-  }
-  for (Slot& slot : slots_) {
-    const uint32_t number = slot.block.exchange(kNone, std::memory_order_acquire);
-    if (number == kNone) continue;
-    is_told = true;
-    empty(number);
-  }
-  return is_told;
+  for (const uint32_t number : full_scratch_ | std::views::reverse) empty(number);
+  for (const uint32_t number : slot_scratch_) empty(number);
+  return !full_scratch_.empty() || !slot_scratch_.empty();
 }
 
 void Observer::empty(uint32_t number) {

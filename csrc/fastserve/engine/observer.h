@@ -70,11 +70,17 @@ class Observer {
 
  private:
   static constexpr uint32_t kNone = BlockStack::kNone;
+  // Of a slot: its thread writes into its block just now.
+  static constexpr uint32_t kWriting = kNone - 1;
+
+  struct Slot;
 
   bool tell_large(uint32_t sink, const Observation& observation);
   void run();
-  // Under sweeping_. True when something was told.
-  bool sweep_blocks();
+  // Under sweeping_. True when something was told. A block that is being written to is waited for,
+  // or left for the next round.
+  bool sweep_blocks(bool waits);
+  uint32_t take_block(Slot& slot, bool waits);
   void empty(uint32_t number);
 
   const ObserverOptions options_;
@@ -83,7 +89,7 @@ class Observer {
   BlockStack free_large_;
   BlockStack full_;
   struct alignas(64) Slot {
-    std::atomic<uint32_t> block{kNone};  // kNone too while its thread writes
+    std::atomic<uint32_t> block{kNone};
   };
   std::vector<Slot> slots_;
   std::atomic<Nanos> budget_since_{0};
@@ -92,6 +98,7 @@ class Observer {
   std::mutex sweeping_;
   ObservationReader reader_;            // under sweeping_
   std::vector<uint32_t> full_scratch_;  // likewise
+  std::vector<uint32_t> slot_scratch_;  // likewise
   // Under sweeping_: told only there.
   std::unordered_map<uint32_t, std::shared_ptr<ObservationSink>> sinks_;
   uint32_t next_sink_ = 0;
