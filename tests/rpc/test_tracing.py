@@ -215,8 +215,8 @@ def test_cancelled_and_overdue_calls_have_spans_with_their_status(traced_server,
             for span in collector.take(2)
         }
     assert codes[PARENT] == CANCELLED
-    # grpcio's client resets an overdue call by itself: whose clock was first decides. Its server may
-    # take a call that ended before its message for one without any.
+    # grpcio's client resets an overdue call by itself: whose clock was first decides. Its server
+    # may take a call that ended before its message for one without any.
     assert codes["1" * 16] in (CANCELLED, OVERDUE, UNIMPLEMENTED)
 
 
