@@ -46,7 +46,7 @@ std::string obstacle(const Shape& wire, const Shape& graph) {
   return "";
 }
 
-bool fits(const Shape& shape, const Shape& spec) {
+bool matches(const Shape& shape, const Shape& spec) {
   if (shape.rank() != spec.rank()) return false;
   for (size_t axis = 0; axis < shape.rank(); ++axis) {
     if (spec[axis] != kDynamic && spec[axis] != shape[axis]) return false;
@@ -54,7 +54,7 @@ bool fits(const Shape& shape, const Shape& spec) {
   return true;
 }
 
-// `shape`, which fits `from`, in the dimensions of `to`.
+// `shape`, which matches `from`, in the dimensions of `to`.
 Shape map(const Shape& shape, const Shape& from, const Shape& to) {
   Shape mapped = to;
   size_t axis = 0;
@@ -113,7 +113,7 @@ Status Reshapes::add(const TensorReshape& reshape, bool has_rows_axis) {
   };
   graph[index].shape = whole(reshape.graph);
   wire[index].shape = whole(reshape.wire);
-  if (!fits(graph[index].shape, declared)) {
+  if (!matches(graph[index].shape, declared)) {
     return invalid_argument(what + " cannot be given to the graph as " +
                             graph[index].shape.to_string() + ", since the model declares it " +
                             declared.to_string() + (has_rows_axis ? ", rows first" : ""));
@@ -136,7 +136,7 @@ Status Reshapes::to_wire(std::span<runtime::RunOutput> outputs) const {
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!is_reshaped_output_[i] || !outputs[i].present) continue;
     const TensorSpec& spec = graph_.outputs[i];
-    if (!fits(outputs[i].shape, spec.shape)) {
+    if (!matches(outputs[i].shape, spec.shape)) {
       return {Code::kInternal, "the model gave output " + quoted(spec.name) + " the shape " +
                                    outputs[i].shape.to_string() + ", but its reshape expects " +
                                    spec.shape.to_string()};

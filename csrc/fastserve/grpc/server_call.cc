@@ -14,7 +14,7 @@ using http2::OutHeader;
 // Clients commonly accept 8 KiB of trailers in all.
 constexpr size_t kMaxMessageBytes = 4096;
 // Read buffer kept by a pooled call; larger ones are freed.
-constexpr size_t kKeptReadBytes = 4096;
+constexpr size_t kPooledReadBytes = 4096;
 
 constexpr OutHeader kStatus200{":status", "200", true};
 constexpr OutHeader kStatus415{":status", "415", true};
@@ -64,7 +64,7 @@ void ServerCall::close() {
   withheld_bytes_ = owed_bytes_ = assembling_bytes = 0;
   received_bytes_ = 0;
   checked_progress_ = kNotWaiting;
-  reader_.next(kKeptReadBytes);
+  reader_.next(kPooledReadBytes);
 }
 
 bool ServerCall::check_stalled() {

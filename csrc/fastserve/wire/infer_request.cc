@@ -34,10 +34,10 @@ constexpr uint32_t kParameters = length_tag(4);
 constexpr uint32_t kContents = length_tag(5);
 }  // namespace input_field
 
-namespace output_field {
+namespace requested_output_field {
 constexpr uint32_t kName = length_tag(1);
 constexpr uint32_t kParameters = length_tag(2);
-}  // namespace output_field
+}  // namespace requested_output_field
 
 namespace entry_field {
 constexpr uint32_t kKey = length_tag(1);
@@ -224,10 +224,10 @@ bool Parser::parse_output(ByteSpan message) {
     ByteSpan bytes;
     if (!reader.read_tag(&tag)) return malformed(reader, "outputs");
     switch (tag) {
-      case output_field::kName:
+      case requested_output_field::kName:
         if (!reader.read_string(&output.name)) return malformed(reader, "outputs.name");
         break;
-      case output_field::kParameters:
+      case requested_output_field::kParameters:
         if (!reader.read_bytes(&bytes)) return malformed(reader, "outputs.parameters");
         if (!add_parameter(bytes, kInTensor - 1, &output.parameters)) return false;
         break;
