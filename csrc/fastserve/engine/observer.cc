@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <ranges>
 #include <utility>
 
 namespace fastserve::engine {
@@ -149,7 +148,9 @@ bool Observer::sweep_blocks(bool waits) {
   for (uint32_t number = full_.pop(); number != kNone; number = full_.pop()) {
     full_scratch_.push_back(number);
   }
-  for (const uint32_t number : full_scratch_ | std::views::reverse) empty(number);
+  // Not by std::views, which clang 14 cannot take from this library.
+  std::reverse(full_scratch_.begin(), full_scratch_.end());
+  for (const uint32_t number : full_scratch_) empty(number);
   for (const uint32_t number : slot_scratch_) empty(number);
   return !full_scratch_.empty() || !slot_scratch_.empty();
 }
