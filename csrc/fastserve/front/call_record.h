@@ -6,7 +6,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
 #include "fastserve/base/clock.h"
@@ -27,7 +26,8 @@ class BoundedText {
     while (is_cut_ && size_ > 0 && (static_cast<unsigned char>(text[size_]) & 0xc0) == 0x80) {
       --size_;
     }
-    std::memcpy(bytes_.data(), text.data(), size_);
+    // Not memcpy: an empty view may have no address.
+    std::copy_n(text.data(), size_, bytes_.data());
   }
   void clear() {
     size_ = 0;
