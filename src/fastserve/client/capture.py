@@ -1,14 +1,11 @@
 """The client of fastserve.v1.Capture: what a server captured, as a training set."""
 
 from collections.abc import Generator
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from fastserve._proto import fastserve_capture_pb2 as pb
 from fastserve.client.call import Call, reader
-from fastserve.client.metadata import message_as_dict
 from fastserve.client.service_client import ServiceClient
-
-_SERVICE: Final = "/fastserve.v1.Capture/"
 
 
 class CaptureSummary(NamedTuple):
@@ -23,14 +20,11 @@ class CaptureSummary(NamedTuple):
 class CaptureClient(ServiceClient):
     """What one fastserve captured."""
 
+    _service = "/fastserve.v1.Capture/"
+
     def status(self, *, timeout: float | None = None) -> dict[str, Any]:
         """Counters since the server's start, and what its folder has, by version."""
-        call = Call(
-            _SERVICE + "Status",
-            pb.CaptureStatusRequest().SerializeToString(),
-            reader(pb.CaptureStatusResponse, message_as_dict),
-        )
-        return self._connection.run(call, timeout)
+        return self._call("Status", pb.CaptureStatusRequest(), pb.CaptureStatusResponse, timeout)
 
     def export(
         self,
@@ -58,7 +52,7 @@ class CaptureClient(ServiceClient):
             csv=csv,
         )
         call = Call(
-            _SERVICE + "Export",
+            self._service + "Export",
             request.SerializeToString(),
             reader(pb.CaptureExportResponse, _part),
         )

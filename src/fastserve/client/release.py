@@ -1,17 +1,11 @@
 """The client of fastserve.v1.Release: routes of a running fastserve."""
 
 from collections.abc import Mapping
-from typing import Any, Final
-
-from google.protobuf.message import Message
+from typing import Any
 
 from fastserve._proto import fastserve_release_pb2 as pb
-from fastserve.client.call import Call, reader
-from fastserve.client.metadata import message_as_dict
 from fastserve.client.service_client import ServiceClient
 from fastserve.errors import InvalidRoute
-
-_SERVICE: Final = "/fastserve.v1.Release/"
 
 
 class ReleaseClient(ServiceClient):
@@ -20,6 +14,8 @@ class ReleaseClient(ServiceClient):
     Answers are plain values under the names of proto/fastserve_release.proto.
     `expected_generation`: StaleRouteTable is raised when another one stands, and nothing changes.
     """
+
+    _service = "/fastserve.v1.Release/"
 
     def show_routes(self, model: str = "", *, timeout: float | None = None) -> list[dict[str, Any]]:
         """What stands for `model`, or for all that have a route."""
@@ -104,11 +100,3 @@ class ReleaseClient(ServiceClient):
         """Which version a request with this sticky key and these headers would get, and why."""
         request = pb.ExplainRouteRequest(model=model, key=key, headers=headers)
         return self._call("ExplainRoute", request, pb.ExplainRouteResponse, timeout)
-
-    def _call(
-        self, method: str, request: Message, reply: type[Message], timeout: float | None
-    ) -> dict[str, Any]:
-        call: Call[dict[str, Any]] = Call(
-            _SERVICE + method, request.SerializeToString(), reader(reply, message_as_dict)
-        )
-        return self._connection.run(call, timeout)

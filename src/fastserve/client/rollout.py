@@ -2,16 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
-
-from google.protobuf.message import Message
+from typing import Any
 
 from fastserve._proto import fastserve_rollout_pb2 as pb
-from fastserve.client.call import Call, reader
-from fastserve.client.metadata import message_as_dict
 from fastserve.client.service_client import ServiceClient
-
-_SERVICE: Final = "/fastserve.v1.Rollouts/"
 
 
 class RolloutClient(ServiceClient):
@@ -19,6 +13,8 @@ class RolloutClient(ServiceClient):
 
     Answers are plain values under the names of proto/fastserve_rollout.proto.
     """
+
+    _service = "/fastserve.v1.Rollouts/"
 
     def start(
         self,
@@ -78,11 +74,3 @@ class RolloutClient(ServiceClient):
     def _move(self, method: str, model: str, reason: str, timeout: float | None) -> dict[str, Any]:
         request = pb.MoveRolloutRequest(model=model, reason=reason)
         return self._call(method, request, pb.Rollout, timeout)
-
-    def _call(
-        self, method: str, request: Message, reply: type[Message], timeout: float | None
-    ) -> dict[str, Any]:
-        call: Call[dict[str, Any]] = Call(
-            _SERVICE + method, request.SerializeToString(), reader(reply, message_as_dict)
-        )
-        return self._connection.run(call, timeout)

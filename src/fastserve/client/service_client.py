@@ -1,10 +1,14 @@
 """What the clients of fastserve's own services share: one connection, opened and closed alike."""
 
 from types import TracebackType
-from typing import Self
+from typing import Any, ClassVar, Self
 
+from google.protobuf.message import Message
+
+from fastserve.client.call import Call, reader
 from fastserve.client.channel import TLS, Metadata
 from fastserve.client.connection import Connection
+from fastserve.client.metadata import message_as_dict
 from fastserve.client.retry import RetryPolicy
 from fastserve.client.session import DEFAULT_MAX_MESSAGE_BYTES, Session
 
@@ -15,6 +19,9 @@ class ServiceClient:
     Arguments, errors and threads are those of `Client`; but a call is not repeated unless `retries`
     says so, since many of them change something.
     """
+
+    # What stands before a method's name in its path.
+    _service: ClassVar[str]
 
     def __init__(
         self,
@@ -39,6 +46,15 @@ class ServiceClient:
                 compression=None,
             )
         )
+
+    def _call(
+        self, method: str, request: Message, reply: type[Message], timeout: float | None
+    ) -> dict[str, Any]:
+        """The answer as plain values, under the names of its message."""
+        call: Call[dict[str, Any]] = Call(
+            self._service + method, request.SerializeToString(), reader(reply, message_as_dict)
+        )
+        return self._connection.run(call, timeout)
 
     def close(self) -> None:
         """Closes the connection; calls in flight are cancelled."""

@@ -1,51 +1,18 @@
 """The client of fastserve.v1.Shadow: candidates that run beside what a server serves."""
 
-from types import TracebackType
-from typing import Any, Final, Self
-
-from google.protobuf.message import Message
+from typing import Any
 
 from fastserve._proto import fastserve_shadow_pb2 as pb
-from fastserve.client.call import Call, reader
-from fastserve.client.channel import TLS, Metadata
-from fastserve.client.connection import Connection
-from fastserve.client.metadata import message_as_dict
-from fastserve.client.retry import RetryPolicy
-from fastserve.client.session import DEFAULT_MAX_MESSAGE_BYTES, Session
-
-_SERVICE: Final = "/fastserve.v1.Shadow/"
+from fastserve.client.service_client import ServiceClient
 
 
-class ShadowClient:
-    """Calls one fastserve and waits for its answers.
+class ShadowClient(ServiceClient):
+    """The shadows of one fastserve.
 
-    Arguments, errors and threads are those of `Client`; but a call is not repeated unless `retries`
-    says so. Answers are plain values under the names of proto/fastserve_shadow.proto.
+    Answers are plain values under the names of proto/fastserve_shadow.proto.
     """
 
-    def __init__(
-        self,
-        target: str,
-        *,
-        token: str | None = None,
-        tls: bool | TLS | None = None,
-        timeout: float | None = None,
-        retries: int | RetryPolicy = 0,
-        metadata: Metadata = (),
-        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
-    ) -> None:
-        self._connection = Connection(
-            Session(
-                target,
-                token=token,
-                tls=tls,
-                timeout=timeout,
-                retries=retries,
-                metadata=metadata,
-                max_message_bytes=max_message_bytes,
-                compression=None,
-            )
-        )
+    _service = "/fastserve.v1.Shadow/"
 
     def start(
         self,
@@ -86,26 +53,3 @@ class ShadowClient:
         found = self._call("Report", request, pb.ShadowReportResponse, timeout)
         shadows: list[dict[str, Any]] = found["shadows"]
         return shadows
-
-    def _call(
-        self, method: str, request: Message, reply: type[Message], timeout: float | None
-    ) -> dict[str, Any]:
-        call: Call[dict[str, Any]] = Call(
-            _SERVICE + method, request.SerializeToString(), reader(reply, message_as_dict)
-        )
-        return self._connection.run(call, timeout)
-
-    def close(self) -> None:
-        """Closes the connection; calls in flight are cancelled."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -2,16 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any, Final
-
-from google.protobuf.message import Message
+from typing import Any
 
 from fastserve._proto import fastserve_watch_pb2 as pb
-from fastserve.client.call import Call, reader
-from fastserve.client.metadata import message_as_dict
 from fastserve.client.service_client import ServiceClient
-
-_SERVICE: Final = "/fastserve.v1.Watch/"
 
 
 class WatchClient(ServiceClient):
@@ -19,6 +13,8 @@ class WatchClient(ServiceClient):
 
     Answers are plain values under the names of proto/fastserve_watch.proto.
     """
+
+    _service = "/fastserve.v1.Watch/"
 
     def show_drift(
         self,
@@ -84,11 +80,3 @@ class WatchClient(ServiceClient):
         for alarm in (*found["standing"], *found["recent"]):
             alarm["evidence"] = json.loads(alarm["evidence"])
         return found
-
-    def _call(
-        self, method: str, request: Message, reply: type[Message], timeout: float | None
-    ) -> dict[str, Any]:
-        call: Call[dict[str, Any]] = Call(
-            _SERVICE + method, request.SerializeToString(), reader(reply, message_as_dict)
-        )
-        return self._connection.run(call, timeout)
