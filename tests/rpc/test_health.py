@@ -1,10 +1,16 @@
 """grpc.health.v1 on each transport."""
 
+import asyncio
+
 import grpc
 import pytest
 
+from fastserve._core import core
 from fastserve._proto import health_pb2
 from fastserve._proto.health_pb2_grpc import HealthStub
+from fastserve.models.catalog import Catalog
+from fastserve.models.readiness import Readiness
+from fastserve.rpc.health import HealthServicer
 
 Status = health_pb2.HealthCheckResponse
 
@@ -62,6 +68,29 @@ def test_watch_tells_of_a_drain_and_ends(
             assert next(watch).status == Status.NOT_SERVING
             with pytest.raises(StopIteration):
                 next(watch)
+
+
+def test_drain_that_begins_while_a_watcher_is_told_is_told_as_well():
+    """Between two messages of a stream the event loop may do anything."""
+
+    async def told(readiness):
+        statuses = []
+        async for message in HealthServicer(readiness, ()).watch(asked(), None):
+            statuses.append(message.status)
+            readiness.start_drain()
+        return statuses
+
+    engine = core.Engine(
+        executors=1, max_ports=1, max_queue_rows=1, max_queue_bytes=1,
+        max_total_queue_bytes=1, inline_budget_ns=0,
+    )  # fmt: skip
+    try:
+        catalog = Catalog(engine)
+        catalog.is_settled = True
+        statuses = asyncio.run(told(Readiness(catalog)))
+    finally:
+        engine.close()
+    assert statuses == [Status.SERVING, Status.NOT_SERVING]
 
 
 def test_many_watches_end_with_their_clients(stub, server):

@@ -49,11 +49,13 @@ class HealthServicer:
             last = None
             while True:
                 changed.clear()
+                # Before the status: a drain may begin while the client is told, and it is told too.
+                is_last = self._readiness.is_draining
                 status = self._status(request.service)
                 if status != last:
                     yield health_pb2.HealthCheckResponse(status=status)
                     last = status
-                if self._readiness.is_draining:
+                if is_last:
                     return
                 await changed.wait()
         finally:
