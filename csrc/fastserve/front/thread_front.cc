@@ -63,7 +63,7 @@ ThreadFront::~ThreadFront() = default;
 
 void ThreadFront::on_call(grpc::Call& call) {
   call.user_tag = kNothing;
-  const int32_t token = tokens_.find(call.header("authorization"));
+  const int32_t token = tokens_.asks() ? tokens_.find(call.header("authorization")) : kNoToken;
   if (token == kRefusedToken) {
     refuse(call, token,
            {Code::kUnauthenticated,

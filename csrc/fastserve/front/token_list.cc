@@ -23,10 +23,14 @@ void TokenList::replace(std::vector<std::string> tokens) {
   generation_.fetch_add(1, std::memory_order_release);
 }
 
-int32_t TokenReader::find(std::string_view authorization) {
-  if (list_ == nullptr) return kNoToken;
+bool TokenReader::asks() {
+  if (list_ == nullptr) return false;
   if (list_->generation_.load(std::memory_order_acquire) != generation_) refresh();
-  if (tokens_->empty()) return kNoToken;
+  return !tokens_->empty();
+}
+
+int32_t TokenReader::find(std::string_view authorization) {
+  if (!asks()) return kNoToken;
   constexpr std::string_view kBearer = "Bearer ";
   if (!authorization.starts_with(kBearer)) return kRefusedToken;
   authorization.remove_prefix(kBearer.size());

@@ -41,10 +41,11 @@ class TokenReader {
   // Without a list, or with an empty one, no token is asked for.
   explicit TokenReader(std::shared_ptr<const TokenList> list) : list_(std::move(list)) {}
 
+  // False: every call is let in, without a look at its headers.
+  bool asks();
   // `authorization`: the header's value, empty when there is none. Takes the same time wherever it
-  // differs from a token, so that none can be guessed byte by byte.
-  bool lets_in(std::string_view authorization) { return find(authorization) != kRefusedToken; }
-  // The token's number: its place in the list in the low 16 bits, above them how often the list was
+  // differs from a token, so that none can be guessed byte by byte. Gives the
+  // token's number: its place in the list in the low 16 bits, above them how often the list was
   // replaced (from 1, modulo 2^15), so that who replaces it can tell whose it was.
   int32_t find(std::string_view authorization);
 
