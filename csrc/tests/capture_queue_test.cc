@@ -29,8 +29,7 @@ std::string strings(const std::vector<std::string>& values) {
   return raw;
 }
 
-CaptureTensorView tensor(std::string_view name, DType dtype, const Shape& shape,
-                         std::string_view raw) {
+TensorView tensor(std::string_view name, DType dtype, const Shape& shape, std::string_view raw) {
   return {name, dtype, shape, as_bytes(raw)};
 }
 
@@ -48,7 +47,7 @@ struct Sample {
              .inputs = tensors,
              .outputs = {}} {}
   std::string id;
-  std::vector<CaptureTensorView> tensors;
+  std::vector<TensorView> tensors;
   CaptureView view;
 };
 
@@ -79,7 +78,7 @@ TEST_CASE("capture queue hands over a request's own rows of the batch") {
 
 TEST_CASE("capture queue cuts rows out of strings by their lengths") {
   const std::string raw = strings({"a", "", "ccc", "dd", "e", "f"});
-  const CaptureTensorView words = tensor("words", DType::kBytes, {3, 2}, raw);
+  const TensorView words = tensor("words", DType::kBytes, {3, 2}, raw);
   ByteSpan data;
   REQUIRE(rows_of(words, 1, 1, &data));
   CHECK(as_text(data) == strings({"ccc", "dd"}));

@@ -8,6 +8,16 @@
 
 namespace fastserve {
 
+// The finaliser of SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
+// Generators", 2014): every bit of the input moves every bit of the output. 0 stays 0.
+inline uint64_t mix(uint64_t bits) {
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
+  return bits ^ (bits >> 31);
+}
+// SplitMix64's step between the states of neighbouring outputs: 2^64 over the golden ratio.
+inline constexpr uint64_t kGoldenStep = 0x9e3779b97f4a7c15;
+
 // Blackman and Vigna's xoshiro256++ (2019): passes every test that a sample or an id could fail,
 // and anybody who sees its outputs can foretell the next. Thread: one.
 class Random {

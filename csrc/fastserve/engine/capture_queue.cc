@@ -26,15 +26,15 @@ bool step_over(ByteSpan data, int64_t elements, size_t* at) {
 
 // What put() is going to copy, and how much that is.
 struct Part {
-  const CaptureTensorView* tensor;
+  const TensorView* tensor;
   ByteSpan data;
 };
 
 // The request's part of each tensor; false when a tensor does not have it.
-bool find_parts(const CaptureView& view, std::span<const CaptureTensorView> tensors,
+bool find_parts(const CaptureView& view, std::span<const TensorView> tensors,
                 std::vector<Part>* parts) {
   parts->reserve(tensors.size());
-  for (const CaptureTensorView& tensor : tensors) {
+  for (const TensorView& tensor : tensors) {
     ByteSpan data = tensor.data;
     if (view.rows > 0 && !rows_of(tensor, view.first_row, view.rows, &data)) return false;
     parts->push_back({&tensor, data});
@@ -66,7 +66,7 @@ std::vector<CapturedTensor> copy_of(const std::vector<Part>& parts, int64_t rows
 
 }  // namespace
 
-bool rows_of(const CaptureTensorView& tensor, int64_t first, int64_t rows, ByteSpan* data) {
+bool rows_of(const TensorView& tensor, int64_t first, int64_t rows, ByteSpan* data) {
   int64_t elements = 0;
   const Shape& shape = tensor.shape;
   if (shape.rank() == 0 || first < 0 || rows < 0 || rows > shape[0] || first > shape[0] - rows ||

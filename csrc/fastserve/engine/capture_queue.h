@@ -22,17 +22,9 @@
 #include "fastserve/base/clock.h"
 #include "fastserve/tensor/dtype.h"
 #include "fastserve/tensor/shape.h"
+#include "fastserve/tensor/tensor_view.h"
 
 namespace fastserve::engine {
-
-// A tensor of a batch, of which one request owns some rows.
-struct CaptureTensorView {
-  std::string_view name;
-  DType dtype = DType::kInvalid;
-  // Of the batch; `data` is in raw wire form and has all of its rows.
-  Shape shape;
-  ByteSpan data;
-};
 
 // One request within a batch. Everything is borrowed until put() returns.
 struct CaptureView {
@@ -44,12 +36,12 @@ struct CaptureView {
   Nanos queue_ns = 0;
   Nanos compute_ns = 0;
   Nanos total_ns = 0;
-  // The request's rows of every tensor. rows == 0: the tensors have no axis of rows, the request
-  // was alone in its run and owns all of them.
+  // The batch's tensors, with all of its rows, and which of those are the request's. rows == 0: the
+  // tensors have no axis of rows, the request was alone in its run and owns all of them.
   int64_t first_row = 0;
   int64_t rows = 0;
-  std::span<const CaptureTensorView> inputs;
-  std::span<const CaptureTensorView> outputs;
+  std::span<const TensorView> inputs;
+  std::span<const TensorView> outputs;
 };
 
 struct CapturedTensor {
@@ -122,6 +114,6 @@ class CaptureQueue {
 };
 
 // The bytes of rows [first, first + rows) of a tensor; false when it does not have them.
-bool rows_of(const CaptureTensorView& tensor, int64_t first, int64_t rows, ByteSpan* data);
+bool rows_of(const TensorView& tensor, int64_t first, int64_t rows, ByteSpan* data);
 
 }  // namespace fastserve::engine

@@ -15,6 +15,12 @@
 
 namespace fastserve::engine {
 
+// `place`, of evenly spread bits, lies in the first `share` of all places. 53 bits of it count, all
+// that a double has: in [0, 1), and exact.
+inline bool is_within(uint64_t place, double share) {
+  return static_cast<double>(place >> 11) * 0x1.0p-53 < share;
+}
+
 // `share` is clamped to 0..1; NaN takes nothing. `counter` is the caller's own, one more for each
 // request of the model; `seed` and `counter` count only when `id` is empty. Thread: any.
 bool is_captured(double share, std::string_view id, uint64_t seed, uint64_t counter);

@@ -46,45 +46,25 @@ bool is_signed(DType dtype) {
          dtype == DType::kInt64;
 }
 
-template <typename Number>
-Number read(const std::byte* at) {
-  Number value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
-double number_at(DType dtype, const std::byte* at) {
-  switch (dtype) {
-    case DType::kFp16:
-      return float_from_half(read<uint16_t>(at));
-    case DType::kBf16:
-      return float_from_bfloat(read<uint16_t>(at));
-    case DType::kFp32:
-      return read<float>(at);
-    default:
-      return read<double>(at);
-  }
-}
-
 // Signed values widened, so that each value of a type has one number.
 uint64_t integer_at(DType dtype, const std::byte* at) {
   switch (dtype) {
     case DType::kBool:
-      return read<uint8_t>(at) != 0 ? 1 : 0;
+      return load<uint8_t>(at) != 0 ? 1 : 0;
     case DType::kUint8:
-      return read<uint8_t>(at);
+      return load<uint8_t>(at);
     case DType::kUint16:
-      return read<uint16_t>(at);
+      return load<uint16_t>(at);
     case DType::kUint32:
-      return read<uint32_t>(at);
+      return load<uint32_t>(at);
     case DType::kInt8:
-      return static_cast<uint64_t>(int64_t{read<int8_t>(at)});
+      return static_cast<uint64_t>(int64_t{load<int8_t>(at)});
     case DType::kInt16:
-      return static_cast<uint64_t>(int64_t{read<int16_t>(at)});
+      return static_cast<uint64_t>(int64_t{load<int16_t>(at)});
     case DType::kInt32:
-      return static_cast<uint64_t>(int64_t{read<int32_t>(at)});
+      return static_cast<uint64_t>(int64_t{load<int32_t>(at)});
     default:
-      return read<uint64_t>(at);
+      return load<uint64_t>(at);
   }
 }
 
@@ -183,7 +163,7 @@ void Contract::hold_numbers(const Rule& rule, ByteSpan data, OnBreach&& on_breac
   const size_t size = dtype_size(rule.dtype);
   const size_t stride = size * rule.elements;
   for (size_t at = size * rule.index; at + size <= data.size(); at += stride) {
-    const double value = number_at(rule.dtype, data.data() + at);
+    const double value = floating_at(rule.dtype, data.data() + at);
     if (std::isnan(value)) {
       if (rule.kind == Kind::kMissing && !on_breach([] { return std::string(kMissing); })) return;
     } else if (rule.kind == Kind::kRange && !(value >= rule.low && value <= rule.high)) {
@@ -208,7 +188,7 @@ template <typename OnBreach>
 void Contract::hold_texts(const Rule& rule, ByteSpan data, OnBreach&& on_breach) {
   size_t at = 0;
   for (uint32_t element = 0; at < data.size(); element = (element + 1) % rule.elements) {
-    const auto length = read<uint32_t>(data.data() + at);
+    const auto length = load<uint32_t>(data.data() + at);
     const std::string_view text = as_text(data.subspan(at + sizeof length, length));
     at += sizeof length + length;
     if (element != rule.index) continue;
@@ -224,8 +204,7 @@ template <typename OnBreach>
 void Contract::hold(const Rule& rule, ByteSpan data, OnBreach&& on_breach) {
   if (rule.dtype == DType::kBytes) {
     hold_texts(rule, data, on_breach);
-  } else if (rule.dtype == DType::kFp16 || rule.dtype == DType::kBf16 ||
-             rule.dtype == DType::kFp32 || rule.dtype == DType::kFp64) {
+  } else if (is_floating(rule.dtype)) {
     hold_numbers(rule, data, on_breach);
   } else {
     hold_integers(rule, data, on_breach);

@@ -2,19 +2,14 @@
 
 #include <cstring>
 
+#include "fastserve/base/utf8.h"
+
 namespace fastserve::engine {
 namespace {
 
 // A writer holds a slot for some twenty stores; a reader that meets one more often than this was
 // unlucky, and goes without the example.
 constexpr int kReadAttempts = 16;
-
-size_t cut_between_characters(std::string_view text, size_t most) {
-  if (text.size() <= most) return text.size();
-  // 10xxxxxx continues a character of UTF-8.
-  while (most > 0 && (static_cast<uint8_t>(text[most]) & 0xC0) == 0x80) --most;
-  return most;
-}
 
 }  // namespace
 

@@ -58,14 +58,6 @@ class Cursor {
   std::byte* at_;
 };
 
-template <typename Record>
-Record take(const std::byte** at) {
-  Record record;
-  std::memcpy(&record, *at, sizeof record);
-  *at += sizeof record;
-  return record;
-}
-
 }  // namespace
 
 size_t ObservationBlock::record_bytes(const Observation& observation) {

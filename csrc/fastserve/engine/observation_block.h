@@ -23,7 +23,6 @@ class ObservationBlock {
   // Gives memory above `keep_bytes` back; the block must be empty.
   void shrink(size_t keep_bytes);
 
-  bool is_empty() const { return size_ == 0; }
   size_t size() const { return size_; }
   bool has_room(size_t bytes) const { return size_ + bytes <= capacity_; }
   // Only when it has room for record_bytes(observation). `sink` is whom the reader is to tell.

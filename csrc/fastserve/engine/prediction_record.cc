@@ -32,14 +32,6 @@ std::byte* write(const TensorView& tensor, std::byte* to) {
   return put(to, tensor.data.data(), data_bytes);
 }
 
-template <typename Value>
-Value take_value(const std::byte** from) {
-  Value value;
-  std::memcpy(&value, *from, sizeof value);
-  *from += sizeof value;
-  return value;
-}
-
 }  // namespace
 
 size_t tensor_bytes(const PredictionRecord& record) {
@@ -64,11 +56,11 @@ void read_tensors(ByteSpan from, size_t count, std::vector<TensorView>* tensors)
   tensors->clear();
   for (size_t i = 0; i < count; ++i) {
     TensorView& tensor = tensors->emplace_back();
-    const auto data_bytes = take_value<uint32_t>(&at);
-    const auto name_bytes = take_value<uint16_t>(&at);
-    const auto rank = take_value<uint8_t>(&at);
-    tensor.dtype = take_value<DType>(&at);
-    for (uint8_t axis = 0; axis < rank; ++axis) tensor.shape.push_back(take_value<int64_t>(&at));
+    const auto data_bytes = take<uint32_t>(&at);
+    const auto name_bytes = take<uint16_t>(&at);
+    const auto rank = take<uint8_t>(&at);
+    tensor.dtype = take<DType>(&at);
+    for (uint8_t axis = 0; axis < rank; ++axis) tensor.shape.push_back(take<int64_t>(&at));
     tensor.name = {reinterpret_cast<const char*>(at), name_bytes};
     at += name_bytes;
     tensor.data = {at, data_bytes};

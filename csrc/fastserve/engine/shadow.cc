@@ -154,9 +154,8 @@ Result<ShadowMapping> Shadow::map(const Version& live) const {
 bool Shadow::is_chosen(std::string_view id, uint64_t counter) const {
   if (id.empty()) return is_captured(options_.share, {}, options_.seed, counter);
   if (options_.share >= 1) return true;
-  // Keyed, so that another seed, and the capture, choose others. 53 bits: all that a double has.
-  const uint64_t place = sip_hash({.low = options_.seed, .high = 0}, id).low;
-  return static_cast<double>(place >> 11) * 0x1.0p-53 < options_.share;
+  // Keyed, so that another seed, and the capture, choose others.
+  return is_within(sip_hash({.low = options_.seed, .high = 0}, id).low, options_.share);
 }
 
 void Shadow::choose(const ShadowMapping& mapping, const Observation& observation, Chosen* chosen) {
@@ -229,8 +228,7 @@ bool Shadow::copy(const ShadowMapping& mapping, const Observation& observation, 
     if (is_whole) {
       tensor.data.assign(told.data.begin(), told.data.end());
     } else {
-      const CaptureTensorView whole{
-          .name = {}, .dtype = dtype, .shape = told.shape, .data = told.data};
+      const TensorView whole{.name = {}, .dtype = dtype, .shape = told.shape, .data = told.data};
       for (const Block& block : chosen->blocks) {
         ByteSpan part;
         is_cut = is_cut && rows_of(whole, block.first_row, block.rows, &part);

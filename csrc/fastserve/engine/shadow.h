@@ -79,7 +79,7 @@ struct ShadowMapping {
   bool has_rows_axis = false;
 };
 
-class Shadow : public std::enable_shared_from_this<Shadow> {
+class Shadow {
  public:
   // Errors: kInvalidArgument for a share, a limit or a tolerance, with what is expected.
   static Result<std::shared_ptr<Shadow>> make(Engine& engine, VersionHandle candidate,

@@ -60,11 +60,6 @@ void read_numbers(DType dtype, ByteSpan data, std::vector<double>* values) {
   }
 }
 
-bool is_float(DType dtype) {
-  return dtype == DType::kFp16 || dtype == DType::kBf16 || dtype == DType::kFp32 ||
-         dtype == DType::kFp64;
-}
-
 void read_texts(ByteSpan data, std::vector<std::string_view>* texts) {
   texts->clear();
   while (data.size() >= sizeof(uint32_t)) {
@@ -191,13 +186,13 @@ void ShadowComparison::add(const ShadowOutputView& live, const ShadowOutputView*
   // Of the axes of a row: a first axis that all rows share is not one of them.
   const auto last_axis = static_cast<size_t>(rank == 0 ? 1 : live.shape[rank - 1]);
   const bool has_scores =
-      is_float(live.dtype) && last_axis > 1 && elements > 0 && elements % last_axis == 0;
+      is_floating(live.dtype) && last_axis > 1 && elements > 0 && elements % last_axis == 0;
   for (size_t row = 0; row < rows; ++row) {
     const size_t first = row * elements;
     Row found = is_text ? compare_texts(first, elements)
-                        : compare_numbers(first, elements, !is_float(live.dtype));
+                        : compare_numbers(first, elements, !is_floating(live.dtype));
     const size_t row_bytes = elements * dtype_size(live.dtype);
-    if (!is_float(live.dtype) && !is_text && !found.is_unequal &&
+    if (!is_floating(live.dtype) && !is_text && !found.is_unequal &&
         std::memcmp(live.data.data() + row * row_bytes, candidate->data.data() + row * row_bytes,
                     row_bytes) != 0) {
       // Integers of 64 bits whose doubles are the same: they lie a few units apart.

@@ -143,8 +143,7 @@ bool VersionWatch::cut(const ObservedTensor& tensor, const ObservedRequest& requ
            .shape = tensor.shape,
            .data = tensor.data};
   if (!has_rows_axis_) return true;
-  const CaptureTensorView whole{
-      .name = view->name, .dtype = view->dtype, .shape = view->shape, .data = view->data};
+  const TensorView whole = *view;
   view->shape[0] = request.rows;
   return rows_of(whole, request.first_row, request.rows, &view->data);
 }
@@ -179,7 +178,7 @@ void VersionWatch::capture(const Observation& observation, const ObservedRequest
                          .shape = tensor.shape,
                          .data = tensor.data});
   }
-  const std::span<const CaptureTensorView> tensors(captured_);
+  const std::span<const TensorView> tensors(captured_);
   options_.captures->put({.model = model_,
                           .version = static_cast<uint64_t>(number_),
                           .id = request.id,

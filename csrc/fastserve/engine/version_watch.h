@@ -96,7 +96,7 @@ class VersionWatch final : public ObservationSink {
   // Scratch of observe().
   ShadowMapping offered_as_;
   std::vector<TensorView> outputs_;
-  std::vector<CaptureTensorView> captured_;
+  std::vector<TensorView> captured_;
 };
 
 }  // namespace fastserve::engine

@@ -10,6 +10,7 @@
 
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
+#include "fastserve/base/utf8.h"
 #include "fastserve/engine/request.h"
 #include "fastserve/front/trace_context.h"
 
@@ -21,11 +22,7 @@ class BoundedText {
  public:
   void assign(std::string_view text) {
     is_cut_ = text.size() > kSize;
-    size_ = static_cast<uint16_t>(std::min(text.size(), kSize));
-    // A byte 10xxxxxx continues a character of UTF-8.
-    while (is_cut_ && size_ > 0 && (static_cast<unsigned char>(text[size_]) & 0xc0) == 0x80) {
-      --size_;
-    }
+    size_ = static_cast<uint16_t>(cut_between_characters(text, kSize));
     // Not memcpy: an empty view may have no address.
     std::copy_n(text.data(), size_, bytes_.data());
   }

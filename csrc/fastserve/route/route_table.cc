@@ -5,12 +5,11 @@
 #include <utility>
 
 #include "fastserve/base/quoted.h"
+#include "fastserve/base/random.h"
 
 namespace fastserve::route {
 namespace {
 
-// 2^64 / phi, odd: the step of the dealing.
-constexpr uint64_t kGoldenStep = 0x9e3779b97f4a7c15;
 // Starts of the threads, apart from each other and from the steps.
 constexpr uint64_t kStartStep = 0xd1b54a32d192ed03;
 

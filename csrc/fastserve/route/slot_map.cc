@@ -3,17 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "fastserve/base/random.h"
+
 namespace fastserve::route {
 namespace {
 
-// The finaliser of SplitMix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom Number
-// Generators", 2014): every bit of the input changes half of the output.
-uint64_t mixed(uint64_t value) {
-  value += 0x9e3779b97f4a7c15;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-  return value ^ (value >> 31);
-}
+uint64_t mixed(uint64_t value) { return mix(value + kGoldenStep); }
 
 // In (0, 1), so that its logarithm is finite and not 0.
 double unit(uint64_t bits) { return (static_cast<double>(bits >> 11) + 0.5) * 0x1p-53; }

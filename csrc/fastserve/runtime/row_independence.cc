@@ -44,23 +44,7 @@ Tolerance tolerance_of(DType dtype) {
 }
 
 double value_at(DType dtype, const std::byte* data, size_t index) {
-  switch (dtype) {
-    case DType::kFp32: {
-      float value;
-      std::memcpy(&value, data + index * sizeof value, sizeof value);
-      return value;
-    }
-    case DType::kFp64: {
-      double value;
-      std::memcpy(&value, data + index * sizeof value, sizeof value);
-      return value;
-    }
-    default: {
-      uint16_t bits;
-      std::memcpy(&bits, data + index * sizeof bits, sizeof bits);
-      return dtype == DType::kFp16 ? float_from_half(bits) : float_from_bfloat(bits);
-    }
-  }
+  return floating_at(dtype, data + index * dtype_size(dtype));
 }
 
 std::string number(double value) {

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "fastserve/base/bytes.h"
-#include "fastserve/base/status.h"
 #include "fastserve/sketch/category_sketch.h"
 #include "fastserve/tensor/dtype.h"
 

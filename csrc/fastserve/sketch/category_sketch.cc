@@ -62,14 +62,8 @@ CategorySketch::Entry* CategorySketch::find(uint64_t key) {
 // A value that has no counter. Takes one, after making room where all are taken.
 void CategorySketch::add_new(uint64_t key, DistinctCount::Coupon coupon, const Text& text) {
   if (entries_.size() == max_entries()) {
-    if (distinct_ == nullptr) start_distinct();
-    std::vector<uint64_t> counts;
-    counts.reserve(entries_.size());
-    for (const Entry& entry : entries_) counts.push_back(entry.count);
     // As much as the counter has that more than half of the others reach.
-    const auto middle = counts.begin() + static_cast<std::ptrdiff_t>(counts.size() / 2);
-    std::nth_element(counts.begin(), middle, counts.end(), std::greater<>());
-    lower(*middle);
+    lower_to(entries_.size() / 2);
   }
   if (distinct_ != nullptr) distinct_->add(coupon);
   append({key, 1}, text);
@@ -92,6 +86,17 @@ void CategorySketch::append(Entry entry, const Text& text) {
   }
   entries_.push_back(entry);
   if (is_text()) texts_.push_back(text);
+}
+
+// Frees the counters from the rank `kept` on, the largest first, and may free others of its count.
+void CategorySketch::lower_to(size_t kept) {
+  if (distinct_ == nullptr) start_distinct();
+  std::vector<uint64_t> counts;
+  counts.reserve(entries_.size());
+  for (const Entry& entry : entries_) counts.push_back(entry.count);
+  const auto first = counts.begin() + static_cast<std::ptrdiff_t>(kept);
+  std::nth_element(counts.begin(), first, counts.end(), std::greater<>());
+  lower(*first);
 }
 
 // Takes `step` from every counter and frees those that have no more.
@@ -159,12 +164,7 @@ void CategorySketch::merge(const CategorySketch& other) {
     }
   }
   if (entries_.size() > max_entries()) {
-    if (distinct_ == nullptr) start_distinct();
-    std::vector<uint64_t> counts;
-    for (const Entry& entry : entries_) counts.push_back(entry.count);
-    const auto first_too_many = counts.begin() + static_cast<std::ptrdiff_t>(max_entries());
-    std::nth_element(counts.begin(), first_too_many, counts.end(), std::greater<>());
-    lower(*first_too_many);
+    lower_to(max_entries());
   } else {
     rebuild_index();
   }

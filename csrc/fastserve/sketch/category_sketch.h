@@ -103,6 +103,7 @@ class CategorySketch {
   void add_new(uint64_t key, DistinctCount::Coupon coupon, const Text& text);
   DistinctCount::Coupon coupon_of(size_t entry) const;
   void start_distinct();
+  void lower_to(size_t kept);
   void lower(uint64_t step);
   void rebuild_index();
   std::string value_of(size_t entry) const;

@@ -1,6 +1,6 @@
 // QuantileSketch to and from bytes; the format is told in kll_format.h.
 #include <algorithm>
-#include <cmath>
+#include <cstring>
 
 #include "fastserve/sketch/byte_cursor.h"
 #include "fastserve/sketch/kll_format.h"

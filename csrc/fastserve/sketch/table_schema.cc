@@ -8,11 +8,6 @@
 namespace fastserve::sketch {
 namespace {
 
-bool is_floating(DType dtype) {
-  return dtype == DType::kFp16 || dtype == DType::kBf16 || dtype == DType::kFp32 ||
-         dtype == DType::kFp64;
-}
-
 Status check(const TensorColumns& tensor) {
   if (tensor.name.empty() || tensor.name.size() > kMaxNameBytes) {
     return invalid_argument("a tensor's name has " + std::to_string(tensor.name.size()) +

@@ -25,6 +25,10 @@ enum class DType : uint8_t {
   kBytes,
 };
 
+constexpr bool is_floating(DType dtype) {
+  return dtype == DType::kFp16 || dtype == DType::kBf16 || dtype == DType::kFp32 ||
+         dtype == DType::kFp64;
+}
 // Bytes of one element; 0 for kBytes (each element has its own length) and kInvalid.
 size_t dtype_size(DType dtype);
 // The name on the wire: "BOOL", "UINT8", ... "BYTES"; "INVALID" for kInvalid.

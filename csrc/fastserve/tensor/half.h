@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fastserve/base/bytes.h"
+#include "fastserve/tensor/dtype.h"
+
 namespace fastserve {
 
 inline float float_from_bfloat(uint16_t bits) {
@@ -37,6 +40,20 @@ inline uint16_t half_from_float(float value) {
   if (exponent <= 0) return sign;
   if (exponent >= 0x1f) return sign | 0x7bff;
   return static_cast<uint16_t>(sign | (exponent << 10) | ((bits >> 13) & 0x3ff));
+}
+
+// The element at `at`. Only where is_floating(dtype).
+inline double floating_at(DType dtype, const std::byte* at) {
+  switch (dtype) {
+    case DType::kFp16:
+      return float_from_half(load<uint16_t>(at));
+    case DType::kBf16:
+      return float_from_bfloat(load<uint16_t>(at));
+    case DType::kFp32:
+      return load<float>(at);
+    default:
+      return load<double>(at);
+  }
 }
 
 // Runs of them, of any alignment, as fast as memory: without a branch for each value.

@@ -5,19 +5,13 @@ from libcpp cimport bool as cbool
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
-from fastserve._core.wire cimport CByteSpan, CDType, CShape, CStringView
+from fastserve._core.wire cimport CDType, CShape, CStringView, CTensorView
 
 cdef extern from "fastserve/engine/capture_sample.h" namespace "fastserve::engine" nogil:
     cbool is_captured "fastserve::engine::is_captured"(
         double share, CStringView id, uint64_t seed, uint64_t counter)
 
 cdef extern from "fastserve/engine/capture_queue.h" namespace "fastserve::engine" nogil:
-    cdef cppclass CCaptureTensorView "fastserve::engine::CaptureTensorView":
-        CStringView name
-        CDType dtype
-        CShape shape
-        CByteSpan data
-
     cdef cppclass CCapturedTensor "fastserve::engine::CapturedTensor":
         string name
         CDType dtype
@@ -61,8 +55,8 @@ cdef extern from *:
     inline bool put_captured(CaptureQueue& queue, std::string_view model, uint64_t version,
                              std::string_view id, std::string_view route, const int64_t* times,
                              int64_t first_row, int64_t rows,
-                             const std::vector<CaptureTensorView>& inputs,
-                             const std::vector<CaptureTensorView>& outputs) {
+                             const std::vector<TensorView>& inputs,
+                             const std::vector<TensorView>& outputs) {
       return queue.put({.model = model, .version = version, .id = id, .route = route,
                         .time_ns = times[0], .queue_ns = times[1], .compute_ns = times[2],
                         .total_ns = times[3], .first_row = first_row, .rows = rows,
@@ -76,6 +70,6 @@ cdef extern from *:
     cbool put_captured "fastserve::engine::put_captured"(
         CCaptureQueue& queue, CStringView model, uint64_t version, CStringView id,
         CStringView route, const int64_t* times, int64_t first_row, int64_t rows,
-        const vector[CCaptureTensorView]& inputs, const vector[CCaptureTensorView]& outputs) nogil
+        const vector[CTensorView]& inputs, const vector[CTensorView]& outputs) nogil
     CStringView captured_data "fastserve::engine::captured_data"(
         const CCapturedTensor& tensor) nogil

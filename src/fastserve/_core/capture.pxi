@@ -31,24 +31,20 @@ class CaptureQueueStats(NamedTuple):
     waiting_bytes: int
 
 
-cdef CStringView view_of(bytes data):
-    return CStringView(<const char*>data, <size_t>len(data))
-
-
 def is_captured(double share, str id not None, uint64_t seed, uint64_t counter):
     cdef bytes encoded = id.encode()
-    return bool(capture.is_captured(share, view_of(encoded), seed, counter))
+    return bool(capture.is_captured(share, _view(encoded), seed, counter))
 
 
 # `kept` holds what the views lead to.
-cdef vector[capture.CCaptureTensorView] tensor_views(object tensors, list kept) except *:
-    cdef vector[capture.CCaptureTensorView] views
-    cdef capture.CCaptureTensorView view
+cdef vector[wire.CTensorView] tensor_views(object tensors, list kept) except *:
+    cdef vector[wire.CTensorView] views
+    cdef wire.CTensorView view
     for name, datatype, shape, data in tensors:
         texts = (name.encode(), datatype.encode(), bytes(data))
         kept.append(texts)
-        view.name = view_of(texts[0])
-        view.dtype = wire.dtype_from_name(view_of(texts[1]))
+        view.name = _view(texts[0])
+        view.dtype = wire.dtype_from_name(_view(texts[1]))
         view.shape = shape_of(shape, f"tensor {name!r}")
         view.data = span_of(texts[2])
         views.push_back(view)
@@ -82,11 +78,11 @@ cdef class CaptureQueue:
         cdef list kept = [
             request.model.encode(), request.id.encode(), request.route.encode(),
         ]
-        cdef CStringView model = view_of(kept[0])
-        cdef CStringView id_view = view_of(kept[1])
-        cdef CStringView route = view_of(kept[2])
-        cdef vector[capture.CCaptureTensorView] inputs = tensor_views(request.inputs, kept)
-        cdef vector[capture.CCaptureTensorView] outputs = tensor_views(request.outputs, kept)
+        cdef CStringView model = _view(kept[0])
+        cdef CStringView id_view = _view(kept[1])
+        cdef CStringView route = _view(kept[2])
+        cdef vector[wire.CTensorView] inputs = tensor_views(request.inputs, kept)
+        cdef vector[wire.CTensorView] outputs = tensor_views(request.outputs, kept)
         cdef int64_t[4] times
         cdef uint64_t version = request.version
         cdef int64_t rows = request.rows

@@ -4,8 +4,7 @@ from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
-from fastserve._core.engine cimport CShape
-from fastserve._core.wire cimport CByteSpan, CDType, CStringView
+from fastserve._core.wire cimport CDType, CStringView, CTensorView
 
 cdef extern from "fastserve/base/clock.h" namespace "fastserve" nogil:
     int64_t monotonic_now "fastserve::monotonic_now"()
@@ -14,14 +13,6 @@ cdef extern from "fastserve/base/sip_hash.h" namespace "fastserve" nogil:
     cdef cppclass CHash128 "fastserve::Hash128":
         uint64_t low
         uint64_t high
-
-cdef extern from "fastserve/tensor/tensor_view.h" namespace "fastserve" nogil:
-    cdef cppclass CTensorView "fastserve::TensorView":
-        CTensorView()
-        CStringView name
-        CDType dtype
-        CShape shape
-        CByteSpan data
 
 cdef extern from *:
     """

@@ -43,20 +43,16 @@ class PredictionStats(NamedTuple):
 _JOIN_OUTCOMES = ("joined", "duplicate", "too_large", "late", "waiting", "unknown")
 
 
-cdef CStringView text_view(bytes data):
-    return CStringView(<const char*>data, <size_t>len(data))
-
-
 # `kept` holds on to the bytes that the view looks at.
-cdef fb.CTensorView kept_view(object tensor, list kept) except *:
-    cdef fb.CTensorView view
+cdef wire.CTensorView kept_view(object tensor, list kept) except *:
+    cdef wire.CTensorView view
     name, datatype, shape, data = tensor
     name = name.encode()
     datatype = datatype.encode()
     data = bytes(data)
     kept.append((name, data))
-    view.name = text_view(name)
-    view.dtype = wire.dtype_from_name(text_view(datatype))
+    view.name = _view(name)
+    view.dtype = wire.dtype_from_name(_view(datatype))
     if view.dtype == wire.CDType.kInvalid:
         raise CoreError(3, f"tensor {tensor[0]!r}: there is no datatype {tensor[1]!r}")
     view.shape = shape_of(shape, f"tensor {tensor[0]!r}")
@@ -64,10 +60,9 @@ cdef fb.CTensorView kept_view(object tensor, list kept) except *:
     return view
 
 
-cdef object kept_tensor(const fb.CTensorView& view):
-    name = view.name
+cdef object kept_tensor(const wire.CTensorView& view):
     return KeptTensor(
-        name.data()[:name.size()].decode("utf-8", "replace"), datatype_of(view.dtype),
+        view_text(view.name), datatype_of(view.dtype),
         dims_of(view.shape), (<const char*>view.data.data())[:view.data.size()],
     )
 
@@ -94,14 +89,14 @@ cdef class PredictionStore:
         cdef list kept = []
         cdef bytes model_bytes = model.encode()
         cdef bytes id_bytes = id.encode()
-        cdef vector[fb.CTensorView] tensors
-        cdef fb.CTensorView segment_view
+        cdef vector[wire.CTensorView] tensors
+        cdef wire.CTensorView segment_view
         cdef fb.CPredictionRecord record
         cdef int64_t now = fb.monotonic_now() if now_ns is None else now_ns
         for output in outputs:
             tensors.push_back(kept_view(output, kept))
-        record.model = text_view(model_bytes)
-        record.id = text_view(id_bytes)
+        record.model = _view(model_bytes)
+        record.id = _view(id_bytes)
         record.version = version
         record.time_ns = time_ns
         record.outputs = fb.tensors_of(tensors)
@@ -118,15 +113,15 @@ cdef class PredictionStore:
         cdef list names = [name.encode() for name in ids]
         cdef vector[CStringView] views
         cdef fb.CJoinedBatch batch
-        cdef vector[fb.CTensorView] tensors
+        cdef vector[wire.CTensorView] tensors
         cdef const fb.CJoinedEntry* entry
         cdef size_t i
         cdef size_t k
         cdef int64_t now = fb.monotonic_now() if now_ns is None else now_ns
-        cdef CStringView model_view = text_view(model_bytes)
+        cdef CStringView model_view = _view(model_bytes)
         views.reserve(len(names))
         for name in names:
-            views.push_back(text_view(name))
+            views.push_back(_view(name))
         with nogil:
             self.handle.get().join(model_view, views, may_wait, now, &batch)
         answer = []
@@ -144,7 +139,7 @@ cdef class PredictionStore:
     def release(self, str model not None, str id not None):
         cdef bytes model_bytes = model.encode()
         cdef bytes id_bytes = id.encode()
-        self.handle.get().release(text_view(model_bytes), text_view(id_bytes))
+        self.handle.get().release(_view(model_bytes), _view(id_bytes))
 
     def take_waited(self, *, now_ns=None):
         cdef vector[uint64_t] arrived

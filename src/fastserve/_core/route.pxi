@@ -56,13 +56,13 @@ cdef class RouteTable:
         cdef bytes encoded = key.encode()
         if self.handle.get().slots() == NULL:
             raise ValueError("the route has no sticky key")
-        return self.handle.get().choose_key(view_of(encoded)).version
+        return self.handle.get().choose_key(_view(encoded)).version
 
     def slot(self, str key not None):
         cdef bytes encoded = key.encode()
         if self.handle.get().slots() == NULL:
             raise ValueError("the route has no sticky key")
-        return self.handle.get().slots().slot_of(view_of(encoded))
+        return self.handle.get().slots().slot_of(_view(encoded))
 
     def explain(self, headers not None, parameters=()):
         cdef r.CExplained found = r.explain(

@@ -60,6 +60,14 @@ cdef extern from "fastserve/tensor/shape.h" namespace "fastserve" nogil:
         const int64_t* data()
         void push_back(int64_t dim)
 
+cdef extern from "fastserve/tensor/tensor_view.h" namespace "fastserve" nogil:
+    cdef cppclass CTensorView "fastserve::TensorView":
+        CTensorView()
+        CStringView name
+        CDType dtype
+        CShape shape
+        CByteSpan data
+
 cdef extern from "fastserve/wire/parameter.h" namespace "fastserve::wire" nogil:
     cdef enum class CParameterKind "fastserve::wire::Parameter::Kind"(uint8_t):
         kNone
