@@ -5,15 +5,15 @@ No rule of the product lives here. Part of the composition root.
 
 import asyncio
 import os
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from fastserve._core import core
 from fastserve.config import FeedbackSettings
-from fastserve.drift.feedback_figures import FeedbackFigures, store_families
+from fastserve.drift.feedback_figures import FeedbackFigures, PredictionFigures
 from fastserve.drift.feedback_label import Label, LabelResult
 from fastserve.drift.quality_alarms import AlarmSink
-from fastserve.metric_source import MetricFamily
+from fastserve.metric_source import MetricFamily, MetricSource
 from fastserve.model_config import FeedbackConfig
 from fastserve.models.catalog import Catalog
 from fastserve.observe.logs import get_logger
@@ -28,7 +28,7 @@ _log = get_logger("feedback")
 
 
 class FeedbackHosting:
-    """What takes labels in one server; a MetricSource. Thread: the event loop's.
+    """What takes labels in one server; a MetricSource of them. Thread: the event loop's.
 
     `store` is what the engine's observer puts predictions into. What judges labels needs numpy,
     which a server that gets none does not load: it is made when the first label comes.
@@ -84,15 +84,17 @@ class FeedbackHosting:
                     return quality.labels - quality.wrong, quality.wrong
         return 0, 0
 
+    def sources(self) -> Iterator[tuple[str, MetricSource]]:
+        """For the metrics page, by name."""
+        yield "predictions", PredictionFigures(self.store)
+        yield "feedback", self
+
     @property
     def stamp(self) -> Hashable:
-        changes = 0 if self._feedback is None else self._feedback.changes
-        return (changes, self.store.stats())
+        return None if self._feedback is None else FeedbackFigures(self._feedback).stamp
 
-    def families(self) -> Iterator[MetricFamily]:
-        if self._feedback is None:
-            return store_families(self.store.stats())
-        return FeedbackFigures(self._feedback).families()
+    def families(self) -> Iterable[MetricFamily]:
+        return () if self._feedback is None else FeedbackFigures(self._feedback).families()
 
     def start(self) -> None:
         """Looks each second for labels that can be joined and windows that are over."""

@@ -88,7 +88,7 @@ class Watching:
         yield "rows", RowFigures(self.monitor)
         yield "drift", DriftFigures(self.monitor)
         if self.feedback is not None:
-            yield "feedback", self.feedback
+            yield from self.feedback.sources()
         yield "capture", self.capturing
         yield "webhooks", self.webhooks
 

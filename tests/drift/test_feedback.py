@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).parent))  # test folders are not packages
 
 from feedback_seed import Scene, column, tensor
 
-from fastserve.drift.feedback_figures import FeedbackFigures
+from fastserve.drift.feedback_figures import FeedbackFigures, PredictionFigures
 from fastserve.drift.feedback_label import Label
 from fastserve.drift.feedback_model import MAX_VERSIONS
 from fastserve.drift.feedback_segment_input import segment_input
@@ -523,7 +523,8 @@ def test_every_label_has_one_outcome():
 
 
 def samples(scene):
-    families = list(FeedbackFigures(scene.feedback).families())
+    sources = (PredictionFigures(scene.store), FeedbackFigures(scene.feedback))
+    families = [family for source in sources for family in source.families()]
     assert len({family.name for family in families}) == len(families)
     for family in families:
         assert family.name.startswith("fastserve_")
@@ -558,8 +559,26 @@ def test_figures_tell_quality_labels_and_gaps():
 
 def test_stamp_differs_when_something_changed():
     scene = Scene()
-    figures = FeedbackFigures(scene.feedback)
+    figures = PredictionFigures(scene.store)
     before = figures.stamp
     assert figures.stamp == before
     scene.put("r", tensor("y", column([1.0])))
     assert figures.stamp != before
+
+
+def test_stamp_of_labels_differs_with_a_label_or_a_new_minute_alone():
+    scene = Scene()
+    figures = FeedbackFigures(scene.feedback)
+    scene.feedback.tick()
+    before = figures.stamp
+    scene.put("r", tensor("y", column([1.0])))
+    scene.feedback.tick()
+    assert figures.stamp == before
+    scene.send(Label("r", [1.0]))
+    labelled = figures.stamp
+    assert labelled != before
+    scene.feedback.tick()
+    assert figures.stamp == labelled
+    scene.clock.now += 60
+    scene.feedback.tick()
+    assert figures.stamp != labelled

@@ -21,6 +21,7 @@ from fastserve.drift.feedback_judgement import Pair
 from fastserve.drift.feedback_label import Label, LabelResult, Outcome, problem_of
 from fastserve.drift.feedback_model import ModelFeedback
 from fastserve.drift.quality_alarms import AlarmSink
+from fastserve.drift.quality_windows import MINUTE
 from fastserve.model_config import FeedbackConfig
 
 # Of labels that wait, together; with more, no further one waits. 100 MB at most.
@@ -74,17 +75,17 @@ class Feedback:
         self.counts: Counter[tuple[str, Outcome]] = Counter()
         # Differs when anything that is shown may differ.
         self.changes = 0
+        # Of the last roll, counted from the epoch: windows end with a minute.
+        self._minute = -1.0
 
     @property
     def models(self) -> list[ModelFeedback]:
         return list(self._models.values())
 
-    def store_stats(self) -> core.PredictionStats:
-        return self._store.stats()
-
     def send(self, model: str, labels: Sequence[Label]) -> list[LabelResult]:
         """What became of each, in order. `model` is one that the caller knows to exist."""
         self.tick()
+        self.changes += 1
         results = self._take(model, labels, may_wait=True)
         self.counts.update((model, result.outcome) for result in results)
         for label, result in zip(labels, results, strict=True):
@@ -105,17 +106,24 @@ class Feedback:
         for model, labels in by_model.items():
             results = self._take(model, labels, may_wait=False)
             self.counts.update((model, result.outcome) for result in results)
+        if arrived or expired:
+            self.changes += 1
         now = self._clock.time()
-        for feedback in self._models.values():
-            for alarm in feedback.roll(now):
-                self._alarms.report(alarm)
-        self.changes += 1
+        if now // MINUTE != self._minute:
+            self._minute = now // MINUTE
+            self._roll(now)
 
     def forget(self, model: str) -> None:
         """The model is gone: its quality is no longer shown."""
         feedback = self._models.pop(model, None)
         if feedback is not None:
             feedback.clear("the model is gone", self._clock.time(), self._alarms)
+        self.changes += 1
+
+    def _roll(self, now: float) -> None:
+        for feedback in self._models.values():
+            for alarm in feedback.roll(now):
+                self._alarms.report(alarm)
         self.changes += 1
 
     def _take(self, model: str, labels: Sequence[Label], *, may_wait: bool) -> list[LabelResult]:

@@ -47,6 +47,27 @@ _GAUGES = {
 }
 
 
+class PredictionFigures:
+    """A MetricSource of what is known without a single label.
+
+    Apart from the labels: it changes with every prediction that is kept.
+    """
+
+    def __init__(self, store: core.PredictionStore) -> None:
+        self._store = store
+
+    @property
+    def stamp(self) -> Hashable:
+        return self._store.stats()
+
+    def families(self) -> Iterator[MetricFamily]:
+        stats = self._store.stats()
+        for field, (name, text) in _COUNTERS.items():
+            yield MetricFamily(name, text, "counter", [({}, float(getattr(stats, field)))])
+        for field, (name, text) in _GAUGES.items():
+            yield _gauge(name, text, [({}, float(getattr(stats, field)))])
+
+
 class FeedbackFigures:
     """A MetricSource over the labels (fastserve.metric_source)."""
 
@@ -55,10 +76,9 @@ class FeedbackFigures:
 
     @property
     def stamp(self) -> Hashable:
-        return (self._feedback.changes, self._feedback.store_stats())
+        return self._feedback.changes
 
     def families(self) -> Iterator[MetricFamily]:
-        yield from store_families(self._feedback.store_stats())
         counts = self._feedback.counts
         models = sorted({model for model, _ in counts})
         yield MetricFamily(
@@ -112,14 +132,6 @@ class FeedbackFigures:
             "Largest rate of any value of the segment minus the smallest, in that window",
             [sample for each in versions for sample in _gaps(each)],
         )
-
-
-def store_families(stats: core.PredictionStats) -> Iterator[MetricFamily]:
-    """What is known without a single label."""
-    for field, (name, text) in _COUNTERS.items():
-        yield MetricFamily(name, text, "counter", [({}, float(getattr(stats, field)))])
-    for field, (name, text) in _GAUGES.items():
-        yield _gauge(name, text, [({}, float(getattr(stats, field)))])
 
 
 def _quality(quality: "VersionQuality") -> Iterator[Sample]:
