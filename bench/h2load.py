@@ -75,3 +75,8 @@ def run(
         logged = times.read_text(encoding="ascii").splitlines() if log else ()
         microseconds = tuple(int(line.split("\t")[2]) for line in logged)
     return Load(float(found.group(1)), microseconds)
+
+
+def paced(url: str, body: Path, *, rate: int, seconds: float) -> Load:
+    """Open loop at `rate` requests per second over four connections, each answer's time logged."""
+    return run(url, connections=4, requests_per_second=rate, seconds=seconds, body=body, log=True)

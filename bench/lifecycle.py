@@ -156,14 +156,7 @@ def swaps(folder: Path, scale: float) -> dict[str, float]:
 
 
 def _p99(server: Fastserve, payload: Path, seconds: float) -> float:
-    run = h2load.run(
-        server.url(),
-        connections=4,
-        seconds=seconds,
-        body=payload,
-        requests_per_second=PACED_RATE,
-        log=True,
-    )
+    run = h2load.paced(server.url(), payload, rate=PACED_RATE, seconds=seconds)
     return run.percentile(0.99)
 
 

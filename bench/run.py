@@ -103,6 +103,19 @@ class Setting:
                 shutil.copytree(self.repository / model, chosen / name)
         return chosen
 
+    def versions(self, name: str, model: str, count: int) -> Path:
+        """Returns a repository of its own in which versions 1 to `count` of this model serve."""
+        chosen = self.folder / name
+        folder = chosen / model
+        for version in range(1, count + 1):
+            shutil.copytree(self.repository / model / "1", folder / str(version))
+        (folder / "model.toml").write_text("[versions]\nall = true\n")
+        return chosen
+
+    def state(self, name: str) -> tuple[str, str]:
+        """Returns the options of a state folder of its own: servers do not share one."""
+        return "--state-dir", str(self.folder / f"state-{name}")
+
     def body(self, model: str, rows: int = 1) -> Path:
         """Returns a file with the request's bytes."""
         return payload.write(self.folder / f"{model}-{rows}.body", model, (rows, *SHAPES[model]))
@@ -186,18 +199,13 @@ def busy_python(setting: Setting) -> list[Figure]:
     calm_us, busy_us = [], []
     program = (str(HERE / "busy_server.py"),)
     repository = setting.only("mlp")
+    states = setting.state("calm"), setting.state("busy")
+    calm_log, busy_log = setting.log("calm"), setting.log("busy")
     with (
-        Fastserve(repository, setting.log("calm"), cores="0,1") as calm,
-        Fastserve(repository, setting.log("busy"), cores="0,1", program=program) as busy,
+        Fastserve(repository, calm_log, cores="0,1", options=states[0]) as calm,
+        Fastserve(repository, busy_log, cores="0,1", options=states[1], program=program) as busy,
     ):
-        paced = partial(
-            h2load.run,
-            connections=4,
-            requests_per_second=PACED_RATE,
-            seconds=PACED_SECONDS,
-            body=body,
-            log=True,
-        )
+        paced = partial(h2load.paced, body=body, rate=PACED_RATE, seconds=PACED_SECONDS)
         for _ in range(setting.repeats):
             # The busy server is stopped while the calm one is measured, or its thread would take
             # a core from it.
@@ -220,15 +228,7 @@ def scraped(setting: Setting) -> list[Figure]:
     calm_us, scraped_us, page_ms = [], [], []
     repository = setting.many("mlp", SCRAPED_MODELS)
     with Fastserve(repository, setting.log("scraped"), cores="0,1") as ours:
-        paced = partial(
-            h2load.run,
-            ours.url(),
-            connections=4,
-            requests_per_second=PACED_RATE,
-            seconds=PACED_SECONDS,
-            body=body,
-            log=True,
-        )
+        paced = partial(h2load.paced, ours.url(), body, rate=PACED_RATE, seconds=PACED_SECONDS)
         for _ in range(setting.repeats):
             calm_us.append(paced().percentile(0.999))
             with Scraper(ours.http) as scraper:
@@ -250,10 +250,7 @@ def scraped(setting: Setting) -> list[Figure]:
 
 def shadowing(setting: Setting) -> list[Figure]:
     """p99 while a candidate runs on half of the rows; with a spare core for it and without."""
-    repository = setting.only("mlp")
-    versions = repository / "mlp"
-    shutil.copytree(versions / "1", versions / "2", dirs_exist_ok=True)
-    (versions / "model.toml").write_text("[versions]\nall = true\n")
+    repository = setting.versions("shadowed", "mlp", 2)
     body = setting.body("mlp")
     figures = []
     for cores in ("0,1", SERVER_CORE):
@@ -263,13 +260,7 @@ def shadowing(setting: Setting) -> list[Figure]:
             ShadowClient(server.grpc) as shadow,
         ):
             paced = partial(
-                h2load.run,
-                server.url(),
-                connections=4,
-                requests_per_second=PACED_RATE,
-                seconds=PACED_SECONDS,
-                body=body,
-                log=True,
+                h2load.paced, server.url(), body, rate=PACED_RATE, seconds=PACED_SECONDS
             )
             for _ in range(setting.repeats):
                 alone = paced().percentile(0.99)
@@ -357,10 +348,12 @@ def sketches(setting: Setting) -> list[Figure]:
     body = setting.body("mlp")
     repository = setting.only("mlp")
     without = {"FASTSERVE_DRIFT__ENABLED": "false", "FASTSERVE_FEEDBACK__ENABLED": "false"}
+    states = setting.state("sketched"), setting.state("unsketched")
+    plain_log = setting.log("unsketched")
     pairs = []
     with (
-        Fastserve(repository, setting.log("sketched")) as sketched,
-        Fastserve(repository, setting.log("plain"), environment=without) as plain,
+        Fastserve(repository, setting.log("sketched"), options=states[0]) as sketched,
+        Fastserve(repository, plain_log, options=states[1], environment=without) as plain,
     ):
         load = partial(h2load.run, connections=4, in_flight=64, seconds=setting.seconds, body=body)
         for _ in range(setting.repeats):
@@ -380,13 +373,8 @@ def sketches(setting: Setting) -> list[Figure]:
 
 def routes(setting: Setting) -> list[Figure]:
     """A sticky route of ten versions against none; both servers have them all loaded."""
-    repository = setting.folder / "routed"
-    for version in range(1, ROUTED_VERSIONS + 1):
-        folder = repository / "mlp" / str(version)
-        folder.mkdir(parents=True)
-        shutil.copy(setting.model("mlp"), folder / "model.onnx")
-    (repository / "mlp" / "model.toml").write_text("[versions]\nall = true\n")
-    states = [("--state-dir", str(setting.folder / f"state-{name}")) for name in "ab"]
+    repository = setting.versions("routed", "mlp", ROUTED_VERSIONS)
+    states = setting.state("routed"), setting.state("unrouted")
     body = setting.body("mlp")
     entries = [{"version": n, "weight": 1} for n in range(1, ROUTED_VERSIONS + 1)]
     pairs = []
