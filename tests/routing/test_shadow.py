@@ -1,7 +1,7 @@
 """A candidate beside a real server's model: what it finds, and that it changes no answer."""
 
-import itertools
 import json
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from fastserve.client import Client, ControlClient, ShadowClient
 from fastserve.errors import InvalidRoute, ModelNotFound, VersionFailed
 from fastserve.routing.shadow import ShadowEvidence, ShadowSpec
 
+SETTLED_SECONDS = 60
 FEATURES = 6
 CLASSES = 4
 ROWS = np.random.default_rng(5).normal(size=(64, FEATURES)).astype(np.float32)
@@ -69,12 +70,13 @@ def infer(server):
 
 def settled(shadow, rows):
     """The report once so many rows were chosen and none of them waits."""
-    for _ in itertools.count():
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while time.monotonic() < deadline:
         (found,) = shadow.report("m")
         if found["offered"] >= rows and not found["waiting"]:
             assert found["offered"] == found["compared"] + found["dropped"] + found["failed"]
             return found
-    raise AssertionError
+    raise AssertionError(f"not settled within {SETTLED_SECONDS} s: {found}")
 
 
 def test_shadow_of_the_same_weights_finds_no_difference(server, shadow):
