@@ -64,7 +64,7 @@ CPP_HOMES = {
     "sockets": (re.compile(r"#include\s*<(sys/socket|sys/un|netinet/|arpa/inet|netdb)"), ("net",)),
     "OpenSSL": (re.compile(r"#include\s*<openssl/"), ("net",)),
     "nghttp2": (re.compile(r"#include\s*<nghttp2/"), ("http2",)),
-    "zlib": (re.compile(r"#include\s*<zlib\.h>"), ("grpc",)),
+    "zlib": (re.compile(r"#include\s*<zlib\.h>"), ("grpc", "base")),
     "threads": (re.compile(r"\bstd::j?thread\b|\bpthread_create\b"), ("engine", "net")),
 }
 
