@@ -34,6 +34,7 @@ from fastserve.models.watcher import Watcher
 from fastserve.observe.audit import AuditEvent
 from fastserve.observe.logs import get_logger
 from fastserve.rollout_hosting import RolloutHosting
+from fastserve.routing.declared_shadows import DeclaredShadows
 from fastserve.routing.figures import RouteFigures
 from fastserve.routing.route_store import RouteStore
 from fastserve.routing.router import RouteChange, Router
@@ -70,6 +71,7 @@ class Hosting:
         self._checked = checked
         self.router = Router(RouteStore(state.path, _log_problem), writers=engine.writers)
         self.router.on_change(self._keep_route_change)
+        self.router.on_change(self._declare_shadows)
         self.route_figures = RouteFigures(self.router)
         self.catalog = Catalog(engine, self.router)
         self.catalog.on_transition(_log_transition)
@@ -126,12 +128,20 @@ class Hosting:
             self,
             settle_seconds=settings.lifecycle.settle_seconds,
         )
-        self.rollouts = RolloutHosting(
-            self.catalog, self.router, self.watching, state, self._record
-        )
         self.shadows = Shadows(engine, self.catalog)
-        self.catalog.on_change(self.shadows.follow)
-        self.catalog.on_transition(lambda _record, _before: self.shadows.follow())
+        self.rollouts = RolloutHosting(
+            self.catalog,
+            self.router,
+            watching=self.watching,
+            shadows=self.shadows,
+            state=state,
+            record=self._record,
+        )
+        self._declared_shadows = DeclaredShadows(
+            lambda: self.router.routes, self.shadows, _log_problem
+        )
+        self.catalog.on_change(self._follow_shadows)
+        self.catalog.on_transition(lambda _record, _before: self._follow_shadows())
         self._watching: asyncio.Task[None] | None = None
 
     @property
@@ -177,6 +187,7 @@ class Hosting:
     async def stop(self) -> None:
         """Ends what loads and follows. The engine is still there."""
         asyncio.get_running_loop().remove_reader(self._engine.wanted_fd)
+        await self._declared_shadows.close()
         await self.shadows.close()
         if self._watching is not None:
             self._watching.cancel()
@@ -226,6 +237,13 @@ class Hosting:
         task = asyncio.get_running_loop().create_task(self._keep(event))
         self._recording.add(task)
         task.add_done_callback(self._recording.discard)
+
+    def _follow_shadows(self) -> None:
+        self.shadows.follow()
+        self._declared_shadows.follow()
+
+    async def _declare_shadows(self, _change: RouteChange) -> None:
+        self._declared_shadows.follow()
 
     async def _save_checked(self) -> None:
         try:

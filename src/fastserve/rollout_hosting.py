@@ -20,6 +20,7 @@ from fastserve.routing.rollout_record import Change, RolloutStore
 from fastserve.routing.rollout_state import State
 from fastserve.routing.routed_weights import RoutedWeights
 from fastserve.routing.router import Router
+from fastserve.routing.shadow import Shadows
 from fastserve.state_folder import StateFolder
 from fastserve.watching import Watching
 
@@ -33,7 +34,9 @@ class RolloutHosting:
         self,
         catalog: Catalog,
         router: Router,
+        *,
         watching: Watching,
+        shadows: Shadows,
         state: StateFolder,
         record: Callable[[AuditEvent], None],
     ) -> None:
@@ -42,7 +45,7 @@ class RolloutHosting:
         self._webhooks = watching.webhooks
         self.controller = RolloutController(
             RoutedWeights(router, frozenset({JUDGE})),
-            _Arms(catalog, watching),
+            _Arms(catalog, watching, shadows),
             RolloutStore(state.path),
             clock=_Clock(),
             bounds=core.BUCKET_BOUNDS_SECONDS,
@@ -100,8 +103,9 @@ class _Clock:
 class _Arms:
     """What versions did (fastserve.routing.evidence.ArmSource)."""
 
-    def __init__(self, catalog: Catalog, watching: Watching) -> None:
+    def __init__(self, catalog: Catalog, watching: Watching, shadows: Shadows) -> None:
         self._catalog = catalog
+        self._shadows = shadows
         self._monitor = watching.monitor
         self._feedback = watching.feedback
 
@@ -111,6 +115,7 @@ class _Arms:
         if record is None or record.loaded is None or not record.is_ready:
             return None
         stats = record.loaded.version.stats()
+        compared, mismatched = self._shadows.rows(model, version)
         right, wrong = (0, 0) if self._feedback is None else self._feedback.judged(model, version)
         return ArmCounters(
             load=id(record.loaded),
@@ -119,6 +124,8 @@ class _Arms:
             durations=tuple(stats.phases["total"][0]),
             right_labels=right,
             wrong_labels=wrong,
+            compared=compared,
+            mismatched=mismatched,
         )
 
     def minutes(self, model: str, version: int, after: int) -> Sequence[Minute]:

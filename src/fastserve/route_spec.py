@@ -107,7 +107,7 @@ class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     @property
     def main(self) -> int:
         """The version with the greatest weight, the first of equals."""
-        return max(self.entries, key=lambda entry: entry.weight).version
+        return _main(self.entries)
 
     def weight_shares(self) -> dict[int, float]:
         """By version the weight's part of the sum."""
@@ -123,6 +123,10 @@ class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 SPEC_FIELDS: Final = tuple(field.name for field in msgspec.structs.fields(RouteSpec))
+
+
+def _main(entries: tuple[Entry, ...]) -> int:
+    return max(entries, key=lambda entry: entry.weight).version
 
 
 def _check_entries(entries: tuple[Entry, ...]) -> None:
@@ -212,10 +216,10 @@ def _check_shadow(shadow: Shadow, entries: tuple[Entry, ...]) -> None:
         raise InvalidRoute(f"shadow: version {shadow.version}, expected a positive number")
     if not (math.isfinite(shadow.share) and 0 < shadow.share <= 1):
         raise InvalidRoute(f"shadow: share {shadow.share:g}, expected more than 0 and at most 1")
-    if any(entry.version == shadow.version and entry.weight > 0 for entry in entries):
+    if shadow.version == _main(entries):
         raise InvalidRoute(
-            f"shadow: version {shadow.version} answers by weight already: a copy of a request "
-            "would be held against itself"
+            f"shadow: version {shadow.version} has the greatest weight, and so is what a shadow is "
+            "held against: expected another version"
         )
 
 

@@ -45,7 +45,9 @@ class Routes:
     def weights(self, model):
         return self.found.get(model, Weights(0, {}))
 
-    async def set_weights(self, model, shares, *, expected_generation, actor, reason):
+    async def set_weights(
+        self, model, shares, *, expected_generation, actor, reason, waits_for_disk=True
+    ):
         if self.refusal is not None:
             raise self.refusal
         generation = self.weights(model).generation

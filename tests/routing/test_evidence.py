@@ -48,7 +48,16 @@ def test_delta_is_what_is_new():
 )
 def test_counting_that_began_again_is_new_as_a_whole(after):
     before = counters(5, 5, failures={"execution": 1})
-    assert after.since(before) is after
+    assert after.since(before) == after
+
+
+def test_labels_and_shadowed_rows_count_on_over_a_reload():
+    before = counters(5, 5, load=1, right_labels=3, wrong_labels=1, compared=9, mismatched=2)
+    after = counters(2, 2, load=2, right_labels=4, wrong_labels=1, compared=12, mismatched=3)
+    new = after.since(before)
+    assert new.answers == 2
+    assert new.labels == ArmCount(1, 0)
+    assert new.shadowed == ArmCount(3, 1)
 
 
 def test_callers_who_go_away_are_no_fault():

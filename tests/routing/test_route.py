@@ -115,10 +115,10 @@ REFUSED = {
         "shadow: share 0, expected more than 0 and at most 1",
     ),
     "a shadow of itself": (
-        {"shadow": Shadow(version=2, share=0.5)},
+        {"shadow": Shadow(version=1, share=0.5)},
         (
-            "shadow: version 2 answers by weight already: a copy of a request would be held "
-            "against itself"
+            "shadow: version 1 has the greatest weight, and so is what a shadow is held against: "
+            "expected another version"
         ),
     ),
 }

@@ -1,9 +1,12 @@
 """Rollouts move the weights of real routes and leave the rest of them alone."""
 
+import errno
+import os
+
 import pytest
 from arms import World, rollout
 
-from fastserve.errors import InvalidRoute, StaleRouteTable
+from fastserve.errors import InvalidRoute, NotKept, StaleRouteTable
 from fastserve.route_spec import Entry
 from fastserve.routing.rollout_controller import JUDGE
 from fastserve.routing.route import Route
@@ -54,6 +57,28 @@ async def test_rollout_moves_weights_and_keeps_sticky_key_and_seed(router, chang
         ("anna", "operator"), ("judge", "automatic"),
     ]  # fmt: skip
     assert changes[-1].reason.startswith("rollout 1: errors: ")
+
+
+async def test_rollback_holds_though_the_disk_is_full(tmp_path, monkeypatch):
+    problems = []
+    router = Router(RouteStore(tmp_path, problems.append))
+    router.bind(Models())
+    world = World(tmp_path, RoutedWeights(router, frozenset({JUDGE})))
+    await world.start(rollout(0.1, 0.5))
+
+    def full(*_words):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as disk:
+        disk.setattr("fastserve.routing.route_store.write_state", full)
+        with pytest.raises(NotKept, match="No space left"):
+            await router.set("m", router.route("m"), actor=Author("anna"))
+        await world.pass_seconds(60, failed=25)
+        assert (world.state, router.shares("m")) == ("rolled_back", {1: 1.0, 2: 0.0})
+        (problem,) = problems
+        assert problem.startswith("a restart would not know the last routes: routes.state cannot")
+    await router.close()
+    assert RouteStore(tmp_path, problems.append).get("m").route == router.route("m")
 
 
 async def test_route_that_was_removed_once_still_counts_generations(router, tmp_path):

@@ -52,7 +52,7 @@ def print_route(state: dict[str, Any]) -> None:
     facts = {
         "sticky key": route["sticky"],
         "fallback": f"version {route['fallback']}" if route["fallback"] else "",
-        "shadow": _shadow_text(route.get("shadow")),
+        "shadow": _shadow_text(route),
         "requests": _counts_text(state["requests"]),
         "goes back to": _previous_text(state),
         "changed": _changed_text(state),
@@ -110,10 +110,15 @@ def _reason_text(found: dict[str, Any]) -> str:
             return "the model has no route"
 
 
-def _shadow_text(shadow: dict[str, Any] | None) -> str:
+def _shadow_text(route: dict[str, Any]) -> str:
+    shadow = route.get("shadow")
     if shadow is None:
         return ""
-    return f"{percent(shadow['share'])} of the requests are copied to version {shadow['version']}"
+    live = max(route["entries"], key=lambda entry: entry["weight"])["version"]
+    return (
+        f"{percent(shadow['share'])} of what version {live} answers is copied to version "
+        f"{shadow['version']}"
+    )
 
 
 def _counts_text(counts: dict[str, int]) -> str:

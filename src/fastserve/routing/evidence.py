@@ -26,12 +26,12 @@ MOST_POOLED_SECONDS: Final = 600
 
 
 class ArmCounters(msgspec.Struct, frozen=True, kw_only=True):
-    """Of one version since it was loaded, as `core.Version.stats()` and those who join labels say.
+    """Of one version, as `core.Version.stats()`, those who join labels, and its shadow say.
 
     `answers` are requests that were answered; `failures` those that were not, by reason.
-    `durations` are answers by bucket of `core.BUCKET_BOUNDS_SECONDS`, one more for the rest.
-    `compared` and `mismatched` are rows that it answered as a shadow. `load` differs from load to
-    load, where that is known.
+    `durations` are answers by bucket of `core.BUCKET_BOUNDS_SECONDS`, one more for the rest. All of
+    these count since the version was loaded; `load` differs from load to load, where that is known.
+    Labels, and rows that it answered as a shadow (`compared`, `mismatched` of them), count on.
     """
 
     load: int = 0
@@ -45,8 +45,14 @@ class ArmCounters(msgspec.Struct, frozen=True, kw_only=True):
 
     def since(self, before: "ArmCounters") -> "ArmCounters":
         """What is new in this look; all of it when the counting began again."""
+        judged = {
+            "right_labels": _grown(self.right_labels, before.right_labels),
+            "wrong_labels": _grown(self.wrong_labels, before.wrong_labels),
+            "compared": _grown(self.compared, before.compared),
+            "mismatched": _grown(self.mismatched, before.mismatched),
+        }
         if not self._goes_on_from(before):
-            return self
+            return msgspec.structs.replace(self, **judged)
         durations = before.durations or (0,) * len(self.durations)
         return ArmCounters(
             load=self.load,
@@ -56,10 +62,7 @@ class ArmCounters(msgspec.Struct, frozen=True, kw_only=True):
                 for reason, count in self.failures.items()
             },
             durations=tuple(new - old for new, old in zip(self.durations, durations, strict=True)),
-            right_labels=self.right_labels - before.right_labels,
-            wrong_labels=self.wrong_labels - before.wrong_labels,
-            compared=self.compared - before.compared,
-            mismatched=self.mismatched - before.mismatched,
+            **judged,
         )
 
     def _goes_on_from(self, before: "ArmCounters") -> bool:
@@ -68,10 +71,6 @@ class ArmCounters(msgspec.Struct, frozen=True, kw_only=True):
             return False
         pairs = [
             (self.answers, before.answers),
-            (self.right_labels, before.right_labels),
-            (self.wrong_labels, before.wrong_labels),
-            (self.compared, before.compared),
-            (self.mismatched, before.mismatched),
             *zip(self.durations, before.durations, strict=False),
             *((self.failures.get(reason, 0), old) for reason, old in before.failures.items()),
         ]
@@ -98,6 +97,11 @@ class ArmCounters(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shadowed(self) -> ArmCount:
         return ArmCount(self.compared, self.mismatched)
+
+
+def _grown(now: int, before: int) -> int:
+    """What is new of a count that goes on, or began again."""
+    return now - before if now >= before else now
 
 
 class Pair(msgspec.Struct, frozen=True):

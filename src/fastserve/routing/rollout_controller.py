@@ -345,6 +345,7 @@ class RolloutController:
                 expected_generation=record.generation,
                 actor=last.actor,
                 reason=f"rollout {record.number}: {last.reason}",
+                waits_for_disk=record.state is not State.ROLLED_BACK,
             )
         done = msgspec.structs.replace(record, generation=now.generation, is_pending=False)
         self._enter(done)
@@ -359,6 +360,7 @@ class RolloutController:
                 expected_generation=record.generation,
                 actor=JUDGE,
                 reason=f"rollout {record.number}: {record.last.reason}",
+                waits_for_disk=False,
             )
         except FastserveError:
             return

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -33,10 +33,16 @@ class Route(RouteSpec, frozen=True, kw_only=True):
             writers=writers,
         )
 
-    def with_weights(self, weights: Mapping[int, float]) -> "Route":
-        """The same with other weights; a version that has none now leaves the route."""
+    def with_weights(self, weights: Mapping[int, float], **changed: Any) -> "Route":
+        """The same with other weights; a version that has none now leaves the route.
+
+        A shadow that now has the greatest weight has come to its end: it leaves as well.
+        """
         entries = tuple(Entry(version, weight) for version, weight in weights.items())
-        return msgspec.structs.replace(self, entries=entries)
+        route: Route = msgspec.structs.replace(self, entries=entries, shadow=None, **changed)
+        if self.shadow is None or self.shadow.version == route.main:
+            return route
+        return msgspec.structs.replace(route, shadow=self.shadow)
 
 
 def default_seed(model: str) -> int:
@@ -71,4 +77,4 @@ def switched(route: Route) -> Route:
             f"model {route.model!r} has no other version to go back to: its route names "
             f"{route.main} alone"
         )
-    return msgspec.structs.replace(route, entries=(Entry(idle[0], 1.0), Entry(route.main, 0.0)))
+    return route.with_weights({idle[0]: 1.0, route.main: 0.0})

@@ -40,10 +40,12 @@ class RouteKeeper(Protocol):
         expected_generation: int,
         actor: str,
         reason: str,
+        waits_for_disk: bool = True,
     ) -> Weights:
         """The route with these weights; all else that it says stays. Durable when it returns.
 
-        A new route's generation is larger by 1.
+        A new route's generation is larger by 1. Without `waits_for_disk` it holds though it cannot
+        be made durable.
 
         Errors: StaleRouteTable when the route has another generation; InvalidRoute,
         VersionNotFound, VersionNotReady when it cannot be; the route is then as it was.

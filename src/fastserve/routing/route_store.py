@@ -13,11 +13,14 @@ from typing import Final, Literal
 import msgspec
 
 from fastserve.durable.state_file import read_state, write_state
-from fastserve.errors import FastserveError, NotKept
+from fastserve.errors import NotKept, Unsupported
 from fastserve.model_config import RoutingConfig
 from fastserve.routing.route import Route
 
 FILE: Final = "routes.state"
+
+# Unsupported: a newer fastserve wrote what is there, and it is left alone.
+_UNWRITTEN: Final = (OSError, Unsupported)
 
 # Who gave a route: a call (of a person or of a rollout), or the model's own file.
 Source = Literal["", "call", "model.toml"]
@@ -65,16 +68,16 @@ class RouteStore:
         return self._kept.get(model, _NOTHING)
 
     def note(self, model: str, kept: Kept) -> None:
-        """Holds from now on; on the disk with the next `save` or `put`.
-
-        For what a restart would find out again.
-        """
+        """Holds from now on; on the disk with the next `save` or `put`."""
         self._kept = {**self._kept, model: kept}
 
     async def put(self, model: str, kept: Kept) -> None:
         """Holds, and is on the disk, when this returns. Errors: NotKept; then nothing changed."""
         async with self._writing:
-            await self._write({**self._kept, model: kept})
+            try:
+                await self._write({**self._kept, model: kept})
+            except _UNWRITTEN as error:
+                raise NotKept(f"the route is as it was: {_unwritten(error)}") from error
             self._kept = {**self._kept, model: kept}
 
     async def save(self) -> None:
@@ -84,19 +87,18 @@ class RouteStore:
         async with self._writing:
             try:
                 await self._write(self._kept)
-            except NotKept as error:
-                self._on_problem(error.message)
+            except _UNWRITTEN as error:
+                self._on_problem(f"a restart would not know the last routes: {_unwritten(error)}")
 
     async def _write(self, kept: dict[str, Kept]) -> None:
         if self._path is not None:
-            try:
-                await asyncio.to_thread(write_state, self._path, kept)
-            except OSError as error:
-                reason = error.message if isinstance(error, FastserveError) else error.strerror
-                raise NotKept(
-                    f"the route is as it was: {FILE} cannot be written: {reason or error}"
-                ) from error
+            await asyncio.to_thread(write_state, self._path, kept)
         self._saved = kept
+
+
+def _unwritten(error: OSError | Unsupported) -> str:
+    reason = error.message if isinstance(error, Unsupported) else error.strerror
+    return f"{FILE} cannot be written: {reason or error}"
 
 
 _NOTHING: Final = Kept()

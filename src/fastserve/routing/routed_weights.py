@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import msgspec
-
 from fastserve.route_spec import Entry
 from fastserve.routing.route import Route, default_seed
 from fastserve.routing.route_keeper import Weights
@@ -33,19 +31,25 @@ class RoutedWeights:
         expected_generation: int,
         actor: str,
         reason: str,
+        waits_for_disk: bool = True,
     ) -> Weights:
         """Errors: as `Router.set`."""
         standing = self._router.route(model)
         versions = () if standing is None else (entry.version for entry in standing.entries)
         # What gets nothing any more stays in the route, and so loaded: going back is one step.
         weights = dict.fromkeys(versions, 0.0) | dict(shares)
-        entries = tuple(Entry(version, weight) for version, weight in weights.items())
         if standing is None:
+            entries = tuple(Entry(version, weight) for version, weight in weights.items())
             route = Route(model=model, entries=entries, seed=default_seed(model))
         else:
-            route = msgspec.structs.replace(standing, strategy="weights", entries=entries)
+            route = standing.with_weights(weights, strategy="weights")
         author = Author(actor, "automatic" if actor in self._automatic else "operator")
         done = await self._router.set(
-            model, route, expected_generation, actor=author, reason=reason
+            model,
+            route,
+            expected_generation,
+            actor=author,
+            reason=reason,
+            waits_for_disk=waits_for_disk,
         )
         return Weights(done.generation, done.weight_shares())

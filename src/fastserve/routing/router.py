@@ -121,16 +121,22 @@ class Router:
         *,
         actor: Author,
         reason: str = "",
+        waits_for_disk: bool = True,
     ) -> Route:
         """Makes `route` what stands; requests that start later follow it. Returns it, numbered.
+
+        Without `waits_for_disk` it holds though the disk refuses: for what takes a version that
+        fails out of traffic. It is on the disk when this returns, or the problem was reported and
+        the next change tries again.
 
         Errors: ModelNotFound; InvalidRoute for a version that is unknown or not ready;
         StaleRouteTable when another generation than `expected_generation` stands; NotKept. Then
         nothing changed.
         """
         changed = await self._change(
-            "route.set", model, lambda: route, expected_generation, actor=actor, reason=reason
-        )
+            "route.set", model, lambda: route, expected_generation, actor=actor, reason=reason,
+            waits_for_disk=waits_for_disk,
+        )  # fmt: skip
         assert changed is not None  # noqa: S101 - it was set
         return changed
 
@@ -286,32 +292,45 @@ class Router:
         *,
         actor: Author,
         reason: str,
+        waits_for_disk: bool = True,
     ) -> Route | None:
         """Shielded: a caller that leaves cannot stop between the disk and the engine."""
         before = self.route(model)
         change = RouteChange(
             action=action, model=model, before=before, after=before, author=actor, reason=reason
         )
-        return await asyncio.shield(asyncio.ensure_future(self._make(change, choose, expected)))
+        making = self._make(change, choose, expected, waits_for_disk=waits_for_disk)
+        return await asyncio.shield(asyncio.ensure_future(making))
 
     async def _make(
-        self, change: RouteChange, choose: Callable[[], Route | None], expected: int | None
+        self,
+        change: RouteChange,
+        choose: Callable[[], Route | None],
+        expected: int | None,
+        *,
+        waits_for_disk: bool,
     ) -> Route | None:
         try:
             async with self._changing:
                 before = self.route(change.model)
-                after = await self._swap(change, choose, expected)
+                after = await self._swap(change, choose, expected, waits_for_disk=waits_for_disk)
         except FastserveError as error:
             outcome: Literal["refused", "failed"] = (
                 "failed" if error.code in _FAILURES else "refused"
             )
             await self._tell(msgspec.structs.replace(change, reason=error.message, outcome=outcome))
             raise
+        await self._store.save()
         await self._tell(msgspec.structs.replace(change, before=before, after=after))
         return after
 
     async def _swap(
-        self, change: RouteChange, choose: Callable[[], Route | None], expected: int | None
+        self,
+        change: RouteChange,
+        choose: Callable[[], Route | None],
+        expected: int | None,
+        *,
+        waits_for_disk: bool,
     ) -> Route | None:
         model = change.model
         states = self._bound.version_states(model)
@@ -335,20 +354,21 @@ class Router:
                 await asyncio.to_thread(
                     self._tables.prepare, route, stand_in(route, serving, ready)
                 )
-            await self._store.put(
-                model,
-                Kept(
-                    generation=kept.generation + 1,
-                    route=route,
-                    previous=kept.route or kept.previous,
-                    source="" if route is None else "call",
-                    # Of the moment: model.toml may have been read while the disk was waited for.
-                    configured=self._store.get(model).configured,
-                    actor=change.author.name,
-                    reason=change.reason,
-                    time=time.time(),
-                ),
+            coming = Kept(
+                generation=kept.generation + 1,
+                route=route,
+                previous=kept.route or kept.previous,
+                source="" if route is None else "call",
+                # Of the moment: model.toml may have been read while tables were made.
+                configured=self._store.get(model).configured,
+                actor=change.author.name,
+                reason=change.reason,
+                time=time.time(),
             )
+            if waits_for_disk:
+                await self._store.put(model, coming)
+            else:
+                self._store.note(model, coming)
         finally:
             del self._coming[model]
         self._changed()

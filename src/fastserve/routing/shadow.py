@@ -89,6 +89,9 @@ class RunningShadow:
         self.live = live
         self.candidate = candidate
         self.ended = ""
+        # Somebody said so, and not what is served.
+        self.is_dismissed = False
+        self._forgotten = (0, 0)
         self._handle = handle
         self._began = time.monotonic()
         self._seconds = 0.0
@@ -108,7 +111,15 @@ class RunningShadow:
         now = self.report()
         return ShadowEvidence(now.compared, now.differing, now.dropped, now.failed)
 
+    @property
+    def rows(self) -> tuple[int, int]:
+        """Compared, and those of them that differ; since the start, whatever was reset."""
+        now = self.report()
+        compared, differing = self._forgotten
+        return compared + now.compared, differing + now.differing
+
     def reset(self) -> None:
+        self._forgotten = self.rows
         self._handle.reset()
 
     def move_to(self, live: ReadyVersion) -> None:
@@ -134,13 +145,28 @@ class Shadows:
         self._engine = engine
         self._versions = versions
         self._shadows: dict[str, RunningShadow] = {}
+        # Of each model's shadows before, as long as they had the same candidate.
+        self._past: dict[str, tuple[int, int]] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[RunningShadow]:
         return iter(tuple(self._shadows.values()))
 
+    def get(self, model: str) -> RunningShadow | None:
+        """The model's shadow, or the last that it had."""
+        return self._shadows.get(model)
+
+    def rows(self, model: str, candidate: int) -> tuple[int, int]:
+        """Compared, and those of them that differ: of all shadows in a row of this candidate."""
+        found = self._shadows.get(model)
+        if found is None or found.spec.candidate != candidate:
+            return 0, 0
+        compared, differing = self._past.get(model, (0, 0))
+        more_compared, more_differing = found.rows
+        return compared + more_compared, differing + more_differing
+
     def find(self, model: str) -> RunningShadow:
-        """The model's shadow, or the last that it had. Errors: VersionNotFound."""
+        """As `get`. Errors: VersionNotFound."""
         found = self._shadows.get(model)
         if found is None:
             raise VersionNotFound(
@@ -181,6 +207,7 @@ class Shadows:
             handle.close()
             raise
         made = RunningShadow(spec, handle, live, candidate)
+        self._past[spec.model] = self.rows(spec.model, spec.candidate)
         self._shadows[spec.model] = made
         if before is not None and before.is_running:
             await before.end("another shadow was started")
@@ -192,6 +219,7 @@ class Shadows:
     async def stop(self, model: str, reason: str = "") -> RunningShadow:
         """Errors: VersionNotFound."""
         found = self.find(model)
+        found.is_dismissed = True
         await found.end(reason or "stopped")
         return found
 
