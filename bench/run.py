@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -45,6 +46,7 @@ PACED_RATE = 2_000
 PACED_SECONDS = 6.0
 ROUTED_VERSIONS = 10
 SCRAPED_MODELS = 100
+MANY_CONNECTIONS = 5_000
 
 
 @dataclass
@@ -404,6 +406,34 @@ def routes(setting: Setting) -> list[Figure]:
     return [Figure("routes", what, [mine / other for mine, other in pairs], 0.97, detail=detail)]
 
 
+def connections(setting: Setting) -> list[Figure]:
+    """What a connection costs that sends a request a second, while so many others do."""
+    body = setting.body("mlp")
+    load = partial(h2load.run, body=body)
+    kilobytes = []
+    for _ in range(setting.repeats):
+        with (
+            Fastserve(setting.only("mlp"), setting.log("connections")) as ours,
+            ThreadPoolExecutor(1) as caller,
+        ):
+            load(ours.url(), connections=4, in_flight=64)
+            most = before = ours.resident_bytes()
+            done = caller.submit(
+                load,
+                ours.url(),
+                connections=MANY_CONNECTIONS,
+                requests_per_second=MANY_CONNECTIONS,
+                seconds=5,
+            )
+            while not done.done():
+                most = max(most, ours.resident_bytes())
+                time.sleep(0.1)
+            done.result()
+        kilobytes.append((most - before) / MANY_CONNECTIONS / 1024)
+    what = f"KiB resident a connection, {MANY_CONNECTIONS:,} of them at a request a second each"
+    return [Figure("connections", what, kilobytes, 16, at_least=False)]
+
+
 def memory_and_start(setting: Setting) -> list[Figure]:
     """One small model: resident memory once it answered, and the time to that answer."""
     request = payload.message("mlp", (1, *SHAPES["mlp"]))
@@ -433,6 +463,7 @@ FIGURES: dict[str, Callable[[Setting], list[Figure]]] = {
     "trees": trees,
     "sketches": sketches,
     "routes": routes,
+    "connections": connections,
     "start": memory_and_start,
 }
 

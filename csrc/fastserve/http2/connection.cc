@@ -13,6 +13,9 @@ namespace fastserve::http2 {
 namespace {
 
 constexpr size_t kCreditStep = 16 * 1024;  // window credit is told to the library in such steps
+// Of the table with which answers are compressed. Of each connection's memory it takes a quarter of
+// this beforehand; what answers repeat takes a few hundred bytes.
+constexpr size_t kMaxEncoderTableBytes = 1024;
 // Queued frames per stream that an honest peer may leave unread: HEADERS, trailers, RST_STREAM.
 constexpr size_t kFramesPerStream = 3;
 
@@ -121,6 +124,7 @@ void Connection::open_session() {
   nghttp2_option_set_max_outbound_ack(option, limits_.max_outbound_control_frames);
   // Resets are priced by GlitchLimiter, which knows honest ones; the library's own bucket does not.
   nghttp2_option_set_stream_reset_rate_limit(option, uint64_t{1} << 40, uint64_t{1} << 20);
+  nghttp2_option_set_max_deflate_dynamic_table_size(option, kMaxEncoderTableBytes);
   // gRPC metadata values may carry outer spaces.
   nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
   nghttp2_mem table = table_of(&memory_);

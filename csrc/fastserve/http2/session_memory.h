@@ -22,8 +22,8 @@ class SessionMemory {
   void* reallocate(void* block, size_t bytes);
 
  private:
-  static constexpr size_t kGrain = 64;
-  static constexpr size_t kClasses = 9;  // 64, 128, ... 576 bytes; larger go to malloc
+  static constexpr size_t kGrain = 32;
+  static constexpr size_t kClasses = 18;  // 32, 64, ... 576 bytes; larger go to malloc
 
   struct Block {
     Block* next;

@@ -13,7 +13,7 @@ namespace {
 
 // Read buffers: an idle connection keeps the least; one that fills its buffer gets eight times more
 // for the next read, up to what the socket's own buffer holds.
-constexpr uint32_t kMinReadBytes = 4 * 1024;
+constexpr uint32_t kMinReadBytes = 1024;
 constexpr uint32_t kMaxReadBytes = 256 * 1024;
 constexpr uint32_t kReadGrowth = 8;
 // So many reads that the next smaller buffer would have held, and the buffer shrinks.
