@@ -14,6 +14,7 @@ CORE = ROOT / "csrc" / "fastserve"
 # import each other, but for the pairs below.
 PYTHON_RANKS = {
     "errors": 0,
+    "decoding": 0,
     "huge_pages": 0,
     "_proto": 0,
     "config": 1,
@@ -248,3 +249,11 @@ def test_layer_rule_refuses_a_cpp_breach(layer, source):
 def test_home_rule_refuses_a_stranger(layer, source):
     assert len(list(home_breaches(layer, source))) == 1
     assert list(home_breaches(layer, f"// {source}")) == []
+
+
+@pytest.mark.parametrize("path", python_files(), ids=relative)
+def test_types_are_decoded_in_one_place(path):
+    """Elsewhere two threads that meet a type at the same time end the process."""
+    unsafe = r"msgspec\.(?:convert\(|(?:json|toml|msgpack)\.(?:Decoder\(|decode\([^\n]*\btype=))"
+    found = re.findall(unsafe, path.read_text())
+    assert not found or path == PACKAGE / "decoding.py", "see fastserve/decoding.py"

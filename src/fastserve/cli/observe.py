@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fastserve.cli.command import Command
+from fastserve.decoding import convert_plain
 
 _OUT = click.option(
     "--out",
@@ -54,7 +55,7 @@ def rules(out: Path | None, **options: Any) -> None:
 
     given = {name: value for name, value in options.items() if value is not None}
     try:
-        limits = msgspec.convert(given, Thresholds)
+        limits = convert_plain(given, Thresholds)
     except msgspec.ValidationError as error:
         raise click.UsageError(_explain(str(error), given)) from None
     _write(to_yaml(alert_rules(limits)), out)

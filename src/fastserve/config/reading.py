@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, TypeGuard, TypeVar
 
 import msgspec
 
+from fastserve.decoding import convert_plain
 from fastserve.errors import InvalidConfig
 
 _MAX_SHOWN: Final = 80
@@ -61,7 +62,7 @@ def read_regular_file(path: Path, *, name: str, max_bytes: int, root: Path | Non
 def convert(data: object, kind: type[_Struct], *, source: str) -> _Struct:
     """`data` as a `kind`, strictly. Errors: InvalidConfig: where, got, expected, nearest."""
     try:
-        return msgspec.convert(data, kind, dec_hook=_decode)
+        return convert_plain(data, kind, dec_hook=_decode)
     except msgspec.ValidationError as error:
         raise InvalidConfig(f"{source}: {_explain(error, data, kind)}") from None
 
@@ -140,7 +141,7 @@ def _refused_key(data: Mapping[Any, object], value_type: msgspec.inspect.Type) -
         kind = Annotated[int, msgspec.Meta(ge=value_type.ge, le=value_type.le)]
     for key, value in data.items():
         try:
-            msgspec.convert(value, kind, dec_hook=_decode)
+            convert_plain(value, kind, dec_hook=_decode)
         except msgspec.ValidationError:
             return str(key)
     return "..."

@@ -21,6 +21,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from fastserve._core import core
+from fastserve.decoding import decoder
 from fastserve.drift.signature import Signature, describe_difference, schema_of
 from fastserve.errors import ArtifactCorrupt, InvalidConfig, Unsupported
 from fastserve.model_config import FeatureConfig
@@ -134,7 +135,7 @@ def decode_profile(
     """
     header_bytes, sketch_bytes = _split(data, name)
     try:
-        header = msgspec.json.decode(header_bytes, type=ProfileHeader)
+        header = decoder(ProfileHeader).decode(header_bytes)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArtifactCorrupt(f"{name}: header: {error}") from None
     if expected is not None:

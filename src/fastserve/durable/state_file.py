@@ -19,6 +19,7 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from fastserve.decoding import decoder
 from fastserve.durable.replacement import open_regular, replace_file
 from fastserve.errors import ArtifactCorrupt, Unsupported
 
@@ -69,7 +70,7 @@ def read_state(path: Path, kind: type[T]) -> State[T]:
     for candidate in (path, _previous(path)):
         try:
             body = _read_body(candidate)
-            return State(msgspec.json.decode(body, type=kind), tuple(skipped))
+            return State(decoder(kind).decode(body), tuple(skipped))
         except FileNotFoundError:
             continue
         except ArtifactCorrupt as error:

@@ -24,6 +24,7 @@ import msgspec
 
 import fastserve
 from fastserve._core import core
+from fastserve.decoding import decoder
 from fastserve.errors import FastserveError, ServerDraining, VersionFailed, from_status
 from fastserve.huge_pages import not_asking
 from fastserve.models.check_process import OUT_OF_MEMORY, READY
@@ -342,7 +343,7 @@ def _judge(outcome: _Outcome, limits: CheckLimits, file_bytes: int) -> CheckRepo
     )
     if outcome.is_late:
         raise too_late
-    end = msgspec.json.decode(outcome.end, type=_End)
+    end = decoder(_End).decode(outcome.end)
     if end.error:
         raise VersionFailed(f"the check failed: {end.error}")
     said = _last_line(outcome.printed)
@@ -365,11 +366,11 @@ def _judge(outcome: _Outcome, limits: CheckLimits, file_bytes: int) -> CheckRepo
 def _read_report(report: bytes, limits: CheckLimits, file_bytes: int) -> CheckReport:
     """Whatever a broken child may have written. Errors: as `Checker.check`."""
     try:
-        return msgspec.json.decode(report, type=CheckReport)
+        return decoder(CheckReport).decode(report)
     except (msgspec.DecodeError, UnicodeDecodeError):
         pass
     try:
-        refusal = msgspec.json.decode(report, type=_Refusal)
+        refusal = decoder(_Refusal).decode(report)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise VersionFailed(f"the check's report cannot be read: {error}") from error
     if refusal.is_out_of_memory:

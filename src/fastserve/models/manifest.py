@@ -17,6 +17,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from fastserve.config import read_regular_file
+from fastserve.decoding import decoder
 from fastserve.errors import ArtifactCorrupt, FastserveError, InvalidConfig, quoted
 
 MANIFEST_FILE: Final = "MANIFEST.json"
@@ -79,7 +80,7 @@ def decode_manifest(data: bytes) -> Manifest:
             f"{MANIFEST_FILE}: has {len(data)} bytes, more than the limit of {MAX_MANIFEST_BYTES}"
         )
     try:
-        manifest = msgspec.json.decode(data, type=Manifest)
+        manifest = decoder(Manifest).decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArtifactCorrupt(f"{MANIFEST_FILE}: {_one_line(error)}") from None
     except RecursionError:

@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from fastserve.decoding import decoder
 from fastserve.durable.segment import Line, Position, list_segments, read_lines, segment_path
 from fastserve.observe.audit_record import CHECKPOINT, DamagedRecord, parse_record
 
@@ -30,7 +31,7 @@ def read_boundary(folder: Path, number: int) -> Boundary | None:
             record = None if line.problem else parse_record(line.data)
             if record is None or record.action != CHECKPOINT:
                 return None
-            return msgspec.json.decode(record.after, type=Boundary)
+            return decoder(Boundary).decode(record.after)
     except (OSError, DamagedRecord, msgspec.DecodeError):
         return None
     return None
@@ -105,6 +106,6 @@ class _Targeted(msgspec.Struct):
 
 def _model_of(line: bytes) -> str:
     try:
-        return msgspec.json.decode(line, type=_Targeted).target.model
+        return decoder(_Targeted).decode(line).target.model
     except msgspec.DecodeError:
         return ""

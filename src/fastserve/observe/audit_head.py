@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from fastserve.decoding import decoder
 from fastserve.durable.segment import Position
 from fastserve.durable.slot_file import SlotFile, read_slots
 from fastserve.errors import ArtifactCorrupt
@@ -67,7 +68,7 @@ class HeadFile:
 def read_head(folder: Path) -> StoredHead | None:
     """None when there is no head file. Errors: ArtifactCorrupt, OSError."""
     try:
-        return msgspec.json.decode(read_slots(folder / HEAD_FILE), type=StoredHead)
+        return decoder(StoredHead).decode(read_slots(folder / HEAD_FILE))
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:

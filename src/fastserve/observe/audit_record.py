@@ -22,6 +22,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from fastserve.config import read_regular_file
+from fastserve.decoding import decoder
 from fastserve.errors import InvalidConfig
 
 # The hash before the first record.
@@ -130,7 +131,7 @@ def parse_record(line: bytes) -> Record:
     if hashlib.sha256(line[:-_HASH_BYTES] + b"}").hexdigest().encode() != match[1]:
         raise DamagedRecord("was changed: its hash does not fit its content")
     try:
-        return msgspec.json.decode(line, type=Record)
+        return decoder(Record).decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise DamagedRecord(f"is not a record: {error}") from None
 

@@ -15,6 +15,7 @@ from typing import Final
 
 import msgspec
 
+from fastserve.decoding import decoder
 from fastserve.durable.segment import Line, Position, list_segments, segment_path
 from fastserve.errors import ArtifactCorrupt, InvalidConfig
 from fastserve.observe.audit_chain import START, Chain
@@ -225,7 +226,7 @@ def _check_first(folder: Path, record: Record, line: Line, number: int) -> None:
 
 def _missing(record: Record) -> int:
     try:
-        return msgspec.json.decode(record.after, type=_Repaired).missing
+        return decoder(_Repaired).decode(record.after).missing
     except msgspec.DecodeError:
         return 0
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import msgspec
 import pyarrow as pa
 
+from fastserve.decoding import decoder
 from fastserve.observe.capture_columns import TIME_TYPE
 from fastserve.observe.capture_labels import StoredLabel
 
@@ -89,7 +90,7 @@ def _rows(path: Path) -> Iterator[tuple[str, int, str, str, float]]:
         with path.open("rb") as lines:
             for line in lines:
                 try:
-                    one = msgspec.json.decode(line, type=StoredLabel)
+                    one = decoder(StoredLabel).decode(line)
                 except msgspec.DecodeError:
                     # The end of what a crash cut off.
                     continue

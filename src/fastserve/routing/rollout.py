@@ -24,6 +24,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
+from fastserve.decoding import convert_plain
 from fastserve.errors import InvalidConfig, quoted
 
 MAX_STEPS: Final = 50
@@ -177,7 +178,7 @@ def read_group(value: object, kind: type[_Struct], *, name: str) -> _Struct:
     if problem:
         raise InvalidConfig(f"{name}: {problem}")
     try:
-        return msgspec.convert(value, kind)
+        return convert_plain(value, kind)
     except msgspec.ValidationError as error:
         raise InvalidConfig(f"{name}: {error}{_suggestion(str(error), kind)}") from error
 

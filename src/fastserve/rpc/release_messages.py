@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from fastserve._proto import fastserve_release_pb2 as pb
+from fastserve.decoding import convert_plain
 from fastserve.errors import InvalidRoute
 from fastserve.route_spec import Rule
 from fastserve.routing.route import Route
@@ -59,7 +60,7 @@ def read_route(model: str, message: pb.Route, *, seed: int) -> Route:
     if message.HasField("shadow"):
         fields["shadow"] = {"version": message.shadow.version, "share": message.shadow.share}
     try:
-        return msgspec.convert(fields, Route)
+        return convert_plain(fields, Route)
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, InvalidRoute):
             raise error.__cause__ from None
