@@ -17,8 +17,9 @@ HEADERS = {
 class Scraper:
     """A thread that scrapes `address` for as long as the context lasts; keeps each one's time."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, scrapes_per_second: float = SCRAPES_PER_SECOND) -> None:
         self._address = address
+        self._seconds = 1 / scrapes_per_second
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.seconds: list[float] = []
@@ -42,5 +43,5 @@ class Scraper:
             if answer.status != http.client.OK:
                 raise SystemExit(f"/metrics answered {answer.status}")
             self.seconds.append(time.monotonic() - started)
-            due = max(due + 1 / SCRAPES_PER_SECOND, time.monotonic())
+            due = max(due + self._seconds, time.monotonic())
         connection.close()
