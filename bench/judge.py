@@ -18,10 +18,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from fastserve._core import core
+from fastserve.rollout_spec import Guards, OutputLimit, Rollout, Step
 from fastserve.routing.evidence import ArmCounters, Minute, Pair
 from fastserve.routing.guard import Verdict
 from fastserve.routing.judge import Judge
-from fastserve.routing.rollout import Guards, OutputLimit, Rollout, Step
 
 BOUNDS: Final = np.array(core.BUCKET_BOUNDS_SECONDS)
 # Of the logarithm of a duration: p99 is 3.2 times the median.

@@ -19,6 +19,7 @@ PYTHON_RANKS = {
     "_proto": 0,
     "config": 1,
     "metric_source": 1,
+    "rollout_spec": 1,
     "route_spec": 1,
     "durable": 1,
     "model_config": 2,

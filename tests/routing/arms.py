@@ -3,8 +3,8 @@
 from fastserve._core import core
 from fastserve.durable.state_file import read_state, write_state
 from fastserve.errors import ExecutionFailed, StaleRouteTable
+from fastserve.rollout_spec import Guards, LatencyLimit, OutputLimit, Rollout, Step
 from fastserve.routing.evidence import ArmCounters
-from fastserve.routing.rollout import Guards, LatencyLimit, OutputLimit, Rollout, Step
 from fastserve.routing.rollout_controller import RolloutController
 from fastserve.routing.rollout_record import RolloutStore
 from fastserve.routing.route_keeper import Weights

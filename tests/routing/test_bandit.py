@@ -6,10 +6,10 @@ import pytest
 from arms import BOUNDS, Arms, Clock, Routes
 
 from fastserve.errors import InvalidConfig, InvalidRoute
+from fastserve.rollout_spec import read_group
 from fastserve.routing.bandit import Bandit, BanditController, Reward, bounded_shares, shares_of
 from fastserve.routing.evidence import ArmCounters
 from fastserve.routing.experiment import Experiment
-from fastserve.routing.rollout import read_group
 from fastserve.routing.route_keeper import Weights
 
 BANDIT = Bandit(versions=(1, 2), min_share=0.1, max_share=0.9, interval_seconds=60)

@@ -13,6 +13,7 @@ from arms import BOUNDS, QUICK
 from judge import ALIKE, FAULTY, simulate
 
 from fastserve._core import core
+from fastserve.rollout_spec import Guards, LabelLimit, Rollout, ShadowLimit
 from fastserve.routing.evidence import ArmCounters, Minute, Pair
 from fastserve.routing.guard import Levels, Verdict
 from fastserve.routing.guard_latency import LatencyGuard
@@ -20,7 +21,6 @@ from fastserve.routing.guard_outputs import OutputGuard, distances
 from fastserve.routing.guard_rates import LabelGuard, RateGuard, ShadowGuard
 from fastserve.routing.histogram import DurationHistogram
 from fastserve.routing.judge import Judge, levels_of
-from fastserve.routing.rollout import Guards, LabelLimit, Rollout, ShadowLimit
 
 ROLLOUTS = 40
 MOST_WRONG = 9

@@ -15,8 +15,8 @@ from fastserve.errors import (
     StaleRouteTable,
     VersionNotReady,
 )
+from fastserve.rollout_spec import Step
 from fastserve.routing.guard import Verdict
-from fastserve.routing.rollout import Step
 from fastserve.routing.rollout_record import MAX_HISTORY
 from fastserve.routing.rollout_state import ENDED, MOVES, Move, State, moved
 from fastserve.routing.route_keeper import Weights

@@ -34,8 +34,8 @@ import numpy as np
 
 from fastserve.durable.state_file import read_state, write_state
 from fastserve.errors import FastserveError, StaleRouteTable
+from fastserve.rollout_spec import Seconds, Share, Version
 from fastserve.routing.evidence import ArmCounters, ArmSource
-from fastserve.routing.rollout import Seconds, Share, Version
 from fastserve.routing.route_keeper import RouteKeeper
 
 ACTOR: Final = "bandit"

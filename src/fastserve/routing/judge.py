@@ -42,12 +42,12 @@ from typing import Final
 
 import msgspec
 
+from fastserve.rollout_spec import Rollout
 from fastserve.routing.evidence import Minute, Pair
 from fastserve.routing.guard import Guard, GuardReport, Levels, Verdict
 from fastserve.routing.guard_latency import LatencyGuard
 from fastserve.routing.guard_outputs import OutputGuard
 from fastserve.routing.guard_rates import LabelGuard, RateGuard, ShadowGuard
-from fastserve.routing.rollout import Rollout
 
 NO_GUARD: Final = "nothing is watched"
 

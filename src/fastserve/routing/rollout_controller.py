@@ -33,10 +33,10 @@ from fastserve.errors import (
     VersionNotReady,
     quoted,
 )
+from fastserve.rollout_spec import Rollout
 from fastserve.routing.evidence import ArmSource
 from fastserve.routing.guard import Verdict
 from fastserve.routing.judge import Judgement
-from fastserve.routing.rollout import Rollout
 from fastserve.routing.rollout_record import (
     Change,
     RolloutRecord,

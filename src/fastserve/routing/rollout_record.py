@@ -8,8 +8,8 @@ import msgspec
 
 from fastserve.durable.replacement import sync_folder
 from fastserve.durable.state_file import read_state, write_state
+from fastserve.rollout_spec import Rollout
 from fastserve.routing.guard import GuardReport
-from fastserve.routing.rollout import Rollout
 from fastserve.routing.rollout_state import Move, State, moved
 
 FOLDER: Final = "rollouts"

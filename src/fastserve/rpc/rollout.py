@@ -7,9 +7,9 @@ import msgspec
 
 from fastserve._proto import fastserve_rollout_pb2 as pb
 from fastserve.errors import InvalidConfig
+from fastserve.rollout_spec import Rollout, read_rollout
 from fastserve.routing.guard import GuardReport
 from fastserve.routing.judge import Judgement
-from fastserve.routing.rollout import Rollout, read_rollout
 from fastserve.routing.rollout_controller import RolloutController, RolloutStatus
 from fastserve.routing.rollout_record import Change
 from fastserve.rpc.context import CallContext

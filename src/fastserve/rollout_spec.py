@@ -13,7 +13,8 @@
     max_ratio = 1.1
 
 Everything has a default but the two versions. It is refused as a whole, with the key that is
-wrong, before anything is moved.
+wrong, before anything is moved. Here and not beside the controller, so that model.toml and a call
+are held to the same rules.
 """
 
 import difflib
