@@ -41,6 +41,7 @@ from fastserve.routing.router import RouteChange, Router
 from fastserve.routing.shadow import Shadows
 from fastserve.rpc.operations import summarize
 from fastserve.state_folder import StateFolder
+from fastserve.strategy_hosting import StrategyHosting
 from fastserve.watching import Watching
 
 _ACTOR: Final = "server"
@@ -137,6 +138,9 @@ class Hosting:
             state=state,
             record=self._record,
         )
+        self.strategies = StrategyHosting(
+            self.router, self.rollouts.controller, self.rollouts.arms, state
+        )
         self._declared_shadows = DeclaredShadows(
             lambda: self.router.routes, self.shadows, _log_problem
         )
@@ -154,6 +158,7 @@ class Hosting:
         asyncio.get_running_loop().add_reader(self._engine.wanted_fd, self._take_wanted)
         self.watching.start()
         self.rollouts.start()
+        self.strategies.start()
         scan = await self.pool.run(self.repository.scan)
         for place, problem in scan.problems:
             _log.warning("not served", place=place, reason=problem)
@@ -192,6 +197,7 @@ class Hosting:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await self.strategies.stop()
         await self.rollouts.stop()
         await self.on_demand.close()
         await self.drain.close()

@@ -24,6 +24,9 @@ from fastserve.routing.shadow import Shadows
 from fastserve.state_folder import StateFolder
 from fastserve.watching import Watching
 
+# Actors that are no people.
+_AUTOMATIC: Final = frozenset({JUDGE})
+
 _log = get_logger("rollout")
 
 
@@ -43,9 +46,10 @@ class RolloutHosting:
         """`record` writes the audit log. Errors: ArtifactCorrupt, Unsupported, OSError."""
         self._record = record
         self._webhooks = watching.webhooks
+        self.arms = _Arms(catalog, watching, shadows)
         self.controller = RolloutController(
-            RoutedWeights(router, frozenset({JUDGE})),
-            _Arms(catalog, watching, shadows),
+            RoutedWeights(router, _AUTOMATIC),
+            self.arms,
             RolloutStore(state.path),
             clock=_Clock(),
             bounds=core.BUCKET_BOUNDS_SECONDS,
@@ -81,7 +85,7 @@ class RolloutHosting:
             AuditEvent(
                 action=action,
                 actor=change.actor,
-                origin="automatic" if change.actor == JUDGE else "operator",
+                origin="automatic" if change.actor in _AUTOMATIC else "operator",
                 model=change.model,
                 version=change.candidate,
                 before={"state": None if change.before is None else change.before.value},

@@ -19,9 +19,7 @@ are held to the same rules.
 
 import difflib
 import itertools
-import math
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -42,11 +40,9 @@ Seconds = Annotated[float, msgspec.Meta(ge=1, le=MAX_SECONDS)]
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Alpha = Annotated[float, msgspec.Meta(gt=1e-9, le=0.2)]
 
-_Struct = TypeVar("_Struct", bound=msgspec.Struct)
-
 
 class _Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table."""
+    """A table. Errors of making one: InvalidConfig, the key first."""
 
 
 class Step(_Group, frozen=True):
@@ -145,24 +141,24 @@ class Rollout(_Group, frozen=True):
 
     def __post_init__(self) -> None:
         if self.baseline == self.candidate:
-            raise ValueError(f"candidate: is {self.candidate}, as is the baseline")
+            raise InvalidConfig(f"candidate: is {self.candidate}, as is the baseline")
         weights = [step.weight for step in self.steps]
         for place, (before, weight) in enumerate(itertools.pairwise(weights), 2):
             if weight <= before:
-                raise ValueError(
+                raise InvalidConfig(
                     f"steps: weight {weight:g} of step {place} is not above that of the step "
                     f"before, {before:g}"
                 )
         for place, step in enumerate(self.steps, 1):
             if step.max_seconds <= step.min_seconds:
-                raise ValueError(
+                raise InvalidConfig(
                     f"steps: max_seconds {step.max_seconds:g} of step {place} is not above its "
                     f"min_seconds, {step.min_seconds:g}"
                 )
         if not self.guards.count:
-            raise ValueError("guards: none is enabled, so nothing could ever pass or fail")
+            raise InvalidConfig("guards: none is enabled, so nothing could ever pass or fail")
         if len(set(self.guards.latency.quantiles)) < len(self.guards.latency.quantiles):
-            raise ValueError("guards.latency.quantiles: names one twice")
+            raise InvalidConfig("guards.latency.quantiles: names one twice")
 
 
 def read_rollout(value: object, *, name: str = "rollout") -> Rollout:
@@ -170,38 +166,18 @@ def read_rollout(value: object, *, name: str = "rollout") -> Rollout:
 
     Errors: InvalidConfig with `name`, the key, the got and the expected.
     """
-    return read_group(value, Rollout, name=name)
-
-
-def read_group(value: object, kind: type[_Struct], *, name: str) -> _Struct:
-    """A table as a `kind` of this module. Errors: InvalidConfig."""
-    problem = _not_finite(value)
-    if problem:
-        raise InvalidConfig(f"{name}: {problem}")
     try:
-        return convert_plain(value, kind)
+        return convert_plain(value, Rollout)
     except msgspec.ValidationError as error:
-        raise InvalidConfig(f"{name}: {error}{_suggestion(str(error), kind)}") from error
+        raise InvalidConfig(f"{name}: {error}{_suggestion(str(error))}") from error
 
 
-def _not_finite(value: object, path: str = "$") -> str:
-    """NaN passes every bound, since no comparison with it is true."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"expected a finite number, got {value} - at `{path}`"
-    parts: list[tuple[str, Any]] = []
-    if isinstance(value, Mapping):
-        parts = [(f"{path}.{key}", item) for key, item in value.items()]
-    elif isinstance(value, list | tuple):
-        parts = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
-    return next((found for at, item in parts if (found := _not_finite(item, at))), "")
-
-
-def _suggestion(message: str, kind: type[msgspec.Struct]) -> str:
+def _suggestion(message: str) -> str:
     """What an unknown key may have been meant to be."""
     if "unknown field" not in message:
         return ""
     got = message.partition("unknown field `")[2].partition("`")[0]
-    groups = (kind, Step, Guards, ErrorLimit, LatencyLimit, OutputLimit, LabelLimit, ShadowLimit)
+    groups = (Rollout, Step, Guards, ErrorLimit, LatencyLimit, OutputLimit, LabelLimit, ShadowLimit)
     known = {field for group in groups for field in group.__struct_fields__}
     near = difflib.get_close_matches(got, known, 1)
     return f"; {quoted(near[0])} is a key" if near else ""

@@ -1,4 +1,4 @@
-"""What a route says, apart from whose it is: weights, rules, sticky key, stand-in, shadow.
+"""What a route says, apart from whose it is: weights, rules, sticky key, stand-in, shadow, bounds.
 
 Here and not beside the router, so that model.toml and the router hold a route to the same rules.
 Whether the versions exist is not known here.
@@ -17,13 +17,18 @@ MAX_RULES: Final = 64
 MAX_TEXT: Final = 1024
 MAX_VERSION: Final = (1 << 63) - 1
 MAX_SEED: Final = (1 << 64) - 1
+MAX_ARMS: Final = 16
+# A year.
+MAX_INTERVAL_SECONDS: Final = 31_536_000
 
-Strategy = Literal["weights", "canary", "ab", "blue_green"]
+Strategy = Literal["weights", "canary", "ab", "blue_green", "bandit"]
 Match = Literal["equals", "prefix", "present"]
 Version = Annotated[int, msgspec.Meta(ge=1, le=MAX_VERSION)]
 
 _HEADER: Final = re.compile(r"[a-z0-9._-]{1,256}")
 _STICKY: Final = re.compile(r"(header|parameter):(.+)", re.DOTALL)
+# Shares that went through a sum and a division are the same.
+_TOLERANCE: Final = 1e-9
 
 
 class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -56,11 +61,20 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     share: float
 
 
+class Bandit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[routing.bandit]`: bounds of each version's share, and how often shares move at most."""
+
+    min_share: float = 0.05
+    max_share: float = 0.9
+    interval_seconds: float = 300.0
+
+
 class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A route of some model. Errors of making one: InvalidRoute, the field first.
 
     `weights` are fixed; `canary` is two versions, the second on trial; `ab` divides by a sticky
-    key; `blue_green` sends everything to one of at most two versions and keeps the other loaded.
+    key; `blue_green` sends everything to one of at most two versions and keeps the other loaded;
+    `bandit` begins with these weights and moves them by the labels that come back.
     """
 
     strategy: Strategy = "weights"
@@ -73,6 +87,8 @@ class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     # Answers when the chosen version cannot; 0: the version that serves.
     fallback: Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)] = 0
     shadow: Shadow | None = None
+    # None: those of `Bandit()`, where the strategy is one.
+    bandit: Bandit | None = None
 
     def __post_init__(self) -> None:
         _check_entries(self.entries)
@@ -81,6 +97,7 @@ class RouteSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if self.seed > MAX_SEED:
             raise InvalidRoute(f"seed: got {self.seed}, expected at most {MAX_SEED}")
         _check_strategy(self)
+        _check_bandit(self)
         if self.shadow is not None:
             _check_shadow(self.shadow, self.entries)
 
@@ -209,6 +226,41 @@ def _check_strategy(spec: RouteSpec) -> None:
             f"strategy: blue_green sends everything to one of at most two versions, got "
             f"{len(spec.entries)} versions, {len(weighted)} with a weight above 0"
         )
+
+
+def _check_bandit(spec: RouteSpec) -> None:
+    if spec.strategy != "bandit":
+        if spec.bandit is not None:
+            raise InvalidRoute(f"bandit: goes with strategy bandit, got {spec.strategy}")
+        return
+    count, bounds = len(spec.entries), spec.bandit or Bandit()
+    if not 2 <= count <= MAX_ARMS:  # noqa: PLR2004 - a champion and a challenger
+        raise InvalidRoute(f"strategy: bandit needs 2 to {MAX_ARMS} versions, got {count}")
+    _check_bounds(bounds, count)
+    for version, share in spec.weight_shares().items():
+        least, most = bounds.min_share, bounds.max_share
+        if not least - _TOLERANCE <= share <= most + _TOLERANCE:
+            raise InvalidRoute(
+                f"weights: version {version} begins with {share:g} of the requests, expected "
+                f"{least:g} to {most:g}, which are the bandit's min_share and max_share"
+            )
+
+
+def _check_bounds(bounds: Bandit, count: int) -> None:
+    least, most = bounds.min_share, bounds.max_share
+    if not 0 < least < 1:
+        raise InvalidRoute(f"bandit.min_share: got {least:g}, expected above 0 and below 1")
+    if not 0 < most <= 1:
+        raise InvalidRoute(f"bandit.max_share: got {most:g}, expected above 0 and at most 1")
+    if not 1 <= bounds.interval_seconds <= MAX_INTERVAL_SECONDS:
+        raise InvalidRoute(
+            f"bandit.interval_seconds: got {bounds.interval_seconds:g}, expected 1 to "
+            f"{MAX_INTERVAL_SECONDS}"
+        )
+    if least * count > 1 + _TOLERANCE:
+        raise InvalidRoute(f"bandit.min_share: {least:g} for each of {count} is more than all")
+    if most * count < 1 - _TOLERANCE:
+        raise InvalidRoute(f"bandit.max_share: {most:g} for each of {count} is less than all")
 
 
 def _check_shadow(shadow: Shadow, entries: tuple[Entry, ...]) -> None:

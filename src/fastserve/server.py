@@ -139,6 +139,7 @@ class Server:
         self._figures.sources.update(self._hosting.watching.sources())
         self._figures.sources["calls"] = self._watch.metrics
         self._figures.sources["routes"] = self._hosting.route_figures
+        self._figures.sources["bandits"] = self._hosting.strategies.bandits
         self._figures.sources["shadow"] = ShadowFigures(self._hosting.shadows)
         self._transport: Transport | None = None
         self._token_reload: TokenReload | None = None
@@ -232,7 +233,7 @@ class Server:
             yield from AuditServicer(self._state.audit, self._readiness).methods()
         yield from CaptureServicer(lambda: watching.capturing.capture).methods()
         yield from SettingsServicer(self._entries).methods()
-        yield from ReleaseServicer(hosting.router, hosting.catalog).methods()
+        yield from ReleaseServicer(hosting.router, hosting.catalog, hosting.strategies).methods()
         yield from RolloutServicer(hosting.rollouts.controller).methods()
         yield from FeedbackServicer(watching.feedback, hosting.catalog).methods()
         yield from WatchServicer(watching.monitor, operations).methods()

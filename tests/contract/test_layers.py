@@ -38,6 +38,7 @@ PYTHON_RANKS = {
     "watching": 6,
     "token_reload": 6,
     "rollout_hosting": 7,
+    "strategy_hosting": 7,
     "hosting": 8,
     "figures": 9,
     "server": 10,

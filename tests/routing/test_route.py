@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from fastserve.errors import InvalidConfig, InvalidRoute
 from fastserve.model_config import parse_model_config
-from fastserve.route_spec import MAX_ENTRIES, Entry, Rule, Shadow
+from fastserve.route_spec import MAX_ENTRIES, Bandit, Entry, Rule, Shadow
 from fastserve.routing.explanation import explain
 from fastserve.routing.route import (
     Route,
@@ -225,6 +225,7 @@ version = 2
 version = 3
 share = 0.5
 """
+BANDIT = 'weights = { 1 = 1, 2 = 1 }\nstrategy = "bandit"\n'
 
 
 def test_model_toml_says_the_whole_route():
@@ -242,6 +243,14 @@ def test_model_toml_says_the_whole_route():
     assert configured_route("m", parse_model_config(b"", name="model.toml").routing) is None
 
 
+def test_model_toml_says_a_bandit():
+    config = parse_model_config(
+        f"[routing]\n{BANDIT}[routing.bandit]\nmin_share = 0.2".encode(), name="model.toml"
+    )
+    route = configured_route("m", config.routing)
+    assert (route.strategy, route.bandit) == ("bandit", Bandit(min_share=0.2))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -251,6 +260,10 @@ def test_model_toml_says_the_whole_route():
         ('sticky = "header:x"', "routing.weights: a route needs them"),
         ("weight = { 1 = 1 }", "routing.weight: no such key; did you mean 'weights'?"),
         ('weights = { 1 = 1 }\nstrategy = "ab"', "routing.strategy: ab needs a sticky key"),
+        ('strategy = "bandit"', "routing.weights: a route needs them"),
+        (f"{BANDIT}bandit = {{ min_share = 0.6 }}", "routing.bandit.min_share: 0.6 for each of 2"),
+        (f"{BANDIT}bandit = {{ min_shar = 0.1 }}", "routing.bandit.min_shar: no such key; did you"),
+        ("weights = { 1 = 1 }\nbandit = {}", "routing.bandit: goes with strategy bandit, got"),
     ],
 )
 def test_model_toml_is_refused_with_the_key(text, message):

@@ -6,8 +6,8 @@ import os
 import pytest
 from arms import World, rollout
 
-from fastserve.errors import InvalidRoute, NotKept, StaleRouteTable
-from fastserve.route_spec import Entry
+from fastserve.errors import InvalidRoute, NotKept, RolloutConflict, StaleRouteTable
+from fastserve.route_spec import Bandit, Entry
 from fastserve.routing.rollout_controller import JUDGE
 from fastserve.routing.route import Route
 from fastserve.routing.route_store import RouteStore
@@ -100,3 +100,20 @@ async def test_races_and_versions_that_cannot_answer_are_refused(router):
         await keeper.set_weights("m", {1: 1.0}, expected_generation=4, **words)
     with pytest.raises(InvalidRoute, match="version 3 of model 'm' is failed"):
         await keeper.set_weights("m", {3: 1.0}, expected_generation=0, **words)
+
+
+async def test_rollout_of_a_bandit_is_refused_until_somebody_says_otherwise(router, tmp_path):
+    bandit = Route(model="m", strategy="bandit", entries=(Entry(1, 1.0), Entry(2, 1.0)),
+                   bandit=Bandit(min_share=0.2))  # fmt: skip
+    await router.set("m", bandit, actor=Author("anna"))
+    world = World(tmp_path, RoutedWeights(router, frozenset()))
+    with pytest.raises(RolloutConflict, match="the route of model 'm' is a bandit"):
+        await world.start(rollout(0.1))
+    await router.remove("m", actor=Author("anna"))
+    await world.start(rollout(0.1))
+    # As model.toml can while a rollout runs, and a call can not.
+    await router.set("m", bandit, actor=Author("model.toml"))
+    await world.pass_seconds(1)
+    assert world.state == "paused"
+    await world.controller.promote("m", actor="anna")
+    assert (router.route("m").strategy, router.route("m").bandit) == ("weights", None)

@@ -35,8 +35,18 @@ class RouteShadow(_message.Message):
     share: float
     def __init__(self, version: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
 
+class RouteBandit(_message.Message):
+    __slots__ = ("min_share", "max_share", "interval_seconds")
+    MIN_SHARE_FIELD_NUMBER: _ClassVar[int]
+    MAX_SHARE_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    min_share: float
+    max_share: float
+    interval_seconds: float
+    def __init__(self, min_share: _Optional[float] = ..., max_share: _Optional[float] = ..., interval_seconds: _Optional[float] = ...) -> None: ...
+
 class Route(_message.Message):
-    __slots__ = ("model", "generation", "strategy", "entries", "rules", "sticky", "seed", "fallback", "shadow")
+    __slots__ = ("model", "generation", "strategy", "entries", "rules", "sticky", "seed", "fallback", "shadow", "bandit")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     STRATEGY_FIELD_NUMBER: _ClassVar[int]
@@ -46,6 +56,7 @@ class Route(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     FALLBACK_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
+    BANDIT_FIELD_NUMBER: _ClassVar[int]
     model: str
     generation: int
     strategy: str
@@ -55,10 +66,29 @@ class Route(_message.Message):
     seed: int
     fallback: int
     shadow: RouteShadow
-    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., strategy: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[RouteEntry, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[RouteRule, _Mapping]]] = ..., sticky: _Optional[str] = ..., seed: _Optional[int] = ..., fallback: _Optional[int] = ..., shadow: _Optional[_Union[RouteShadow, _Mapping]] = ...) -> None: ...
+    bandit: RouteBandit
+    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., strategy: _Optional[str] = ..., entries: _Optional[_Iterable[_Union[RouteEntry, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[RouteRule, _Mapping]]] = ..., sticky: _Optional[str] = ..., seed: _Optional[int] = ..., fallback: _Optional[int] = ..., shadow: _Optional[_Union[RouteShadow, _Mapping]] = ..., bandit: _Optional[_Union[RouteBandit, _Mapping]] = ...) -> None: ...
+
+class BanditArm(_message.Message):
+    __slots__ = ("version", "right", "wrong")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    WRONG_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    right: int
+    wrong: int
+    def __init__(self, version: _Optional[int] = ..., right: _Optional[int] = ..., wrong: _Optional[int] = ...) -> None: ...
+
+class BanditState(_message.Message):
+    __slots__ = ("arms", "awaited")
+    ARMS_FIELD_NUMBER: _ClassVar[int]
+    AWAITED_FIELD_NUMBER: _ClassVar[int]
+    arms: _containers.RepeatedCompositeFieldContainer[BanditArm]
+    awaited: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, arms: _Optional[_Iterable[_Union[BanditArm, _Mapping]]] = ..., awaited: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RouteState(_message.Message):
-    __slots__ = ("model", "generation", "route", "previous", "source", "actor", "reason", "time", "requests", "not_ready")
+    __slots__ = ("model", "generation", "route", "previous", "source", "actor", "reason", "time", "requests", "not_ready", "bandit")
     class RequestsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +113,7 @@ class RouteState(_message.Message):
     TIME_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     NOT_READY_FIELD_NUMBER: _ClassVar[int]
+    BANDIT_FIELD_NUMBER: _ClassVar[int]
     model: str
     generation: int
     route: Route
@@ -93,7 +124,8 @@ class RouteState(_message.Message):
     time: float
     requests: _containers.ScalarMap[str, int]
     not_ready: _containers.ScalarMap[int, str]
-    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., previous: _Optional[_Union[Route, _Mapping]] = ..., source: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., time: _Optional[float] = ..., requests: _Optional[_Mapping[str, int]] = ..., not_ready: _Optional[_Mapping[int, str]] = ...) -> None: ...
+    bandit: BanditState
+    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., previous: _Optional[_Union[Route, _Mapping]] = ..., source: _Optional[str] = ..., actor: _Optional[str] = ..., reason: _Optional[str] = ..., time: _Optional[float] = ..., requests: _Optional[_Mapping[str, int]] = ..., not_ready: _Optional[_Mapping[int, str]] = ..., bandit: _Optional[_Union[BanditState, _Mapping]] = ...) -> None: ...
 
 class ShowRoutesRequest(_message.Message):
     __slots__ = ("model",)
@@ -187,3 +219,65 @@ class ExplainRouteResponse(_message.Message):
     fallback: int
     shares: _containers.RepeatedCompositeFieldContainer[RouteShare]
     def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., version: _Optional[int] = ..., reason: _Optional[str] = ..., rule: _Optional[_Union[RouteRule, _Mapping]] = ..., rule_place: _Optional[int] = ..., slot: _Optional[int] = ..., key: _Optional[str] = ..., is_ready: bool = ..., fallback: _Optional[int] = ..., shares: _Optional[_Iterable[_Union[RouteShare, _Mapping]]] = ...) -> None: ...
+
+class RouteResultsRequest(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    def __init__(self, model: _Optional[str] = ...) -> None: ...
+
+class RateDifference(_message.Message):
+    __slots__ = ("difference", "lower", "upper")
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    LOWER_FIELD_NUMBER: _ClassVar[int]
+    UPPER_FIELD_NUMBER: _ClassVar[int]
+    difference: float
+    lower: float
+    upper: float
+    def __init__(self, difference: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ...) -> None: ...
+
+class ArmRate(_message.Message):
+    __slots__ = ("count", "events", "rate", "difference")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    events: int
+    rate: float
+    difference: RateDifference
+    def __init__(self, count: _Optional[int] = ..., events: _Optional[int] = ..., rate: _Optional[float] = ..., difference: _Optional[_Union[RateDifference, _Mapping]] = ...) -> None: ...
+
+class ArmLatency(_message.Message):
+    __slots__ = ("quantile", "seconds")
+    QUANTILE_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    quantile: float
+    seconds: float
+    def __init__(self, quantile: _Optional[float] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class ArmResult(_message.Message):
+    __slots__ = ("version", "errors", "wrong_labels", "latency")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    WRONG_LABELS_FIELD_NUMBER: _ClassVar[int]
+    LATENCY_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    errors: ArmRate
+    wrong_labels: ArmRate
+    latency: _containers.RepeatedCompositeFieldContainer[ArmLatency]
+    def __init__(self, version: _Optional[int] = ..., errors: _Optional[_Union[ArmRate, _Mapping]] = ..., wrong_labels: _Optional[_Union[ArmRate, _Mapping]] = ..., latency: _Optional[_Iterable[_Union[ArmLatency, _Mapping]]] = ...) -> None: ...
+
+class RouteResultsResponse(_message.Message):
+    __slots__ = ("model", "generation", "since", "confidence", "arms")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    ARMS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    generation: int
+    since: float
+    confidence: float
+    arms: _containers.RepeatedCompositeFieldContainer[ArmResult]
+    def __init__(self, model: _Optional[str] = ..., generation: _Optional[int] = ..., since: _Optional[float] = ..., confidence: _Optional[float] = ..., arms: _Optional[_Iterable[_Union[ArmResult, _Mapping]]] = ...) -> None: ...

@@ -55,6 +55,11 @@ class ReleaseStub(object):
                 request_serializer=fastserve__release__pb2.ExplainRouteRequest.SerializeToString,
                 response_deserializer=fastserve__release__pb2.ExplainRouteResponse.FromString,
                 _registered_method=True)
+        self.RouteResults = channel.unary_unary(
+                '/fastserve.v1.Release/RouteResults',
+                request_serializer=fastserve__release__pb2.RouteResultsRequest.SerializeToString,
+                response_deserializer=fastserve__release__pb2.RouteResultsResponse.FromString,
+                _registered_method=True)
 
 
 class ReleaseServicer(object):
@@ -89,6 +94,14 @@ class ReleaseServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RouteResults(self, request, context):
+        """What each version of a route of strategy ab did, and how far it is from the first one.
+        INVALID_ARGUMENT when the model's route is no A/B test.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReleaseServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +124,11 @@ def add_ReleaseServicer_to_server(servicer, server):
                     servicer.ExplainRoute,
                     request_deserializer=fastserve__release__pb2.ExplainRouteRequest.FromString,
                     response_serializer=fastserve__release__pb2.ExplainRouteResponse.SerializeToString,
+            ),
+            'RouteResults': grpc.unary_unary_rpc_method_handler(
+                    servicer.RouteResults,
+                    request_deserializer=fastserve__release__pb2.RouteResultsRequest.FromString,
+                    response_serializer=fastserve__release__pb2.RouteResultsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -221,6 +239,33 @@ class Release(object):
             '/fastserve.v1.Release/ExplainRoute',
             fastserve__release__pb2.ExplainRouteRequest.SerializeToString,
             fastserve__release__pb2.ExplainRouteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RouteResults(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fastserve.v1.Release/RouteResults',
+            fastserve__release__pb2.RouteResultsRequest.SerializeToString,
+            fastserve__release__pb2.RouteResultsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -19,6 +19,7 @@ _REASON = click.option("--reason", default="", help="Why; for the audit log.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 # Of a route, what --keep takes over.
 _KEPT: Final = ("rules", "sticky", "fallback", "shadow")
+_BOUNDS: Final = ("min_share", "max_share", "interval_seconds")
 
 
 @click.group()
@@ -47,7 +48,7 @@ def show(model: str, as_json: bool, **options: Any) -> None:
 @_MODEL
 @click.option("--weight", "weights", multiple=True, callback=read_weights, metavar="VERSION=WEIGHT",
               help="Of the sum of all weights; repeat it.")  # fmt: skip
-@click.option("--strategy", type=click.Choice(["weights", "canary", "ab", "blue_green"]),
+@click.option("--strategy", type=click.Choice(["weights", "canary", "ab", "blue_green", "bandit"]),
               help="What the route is for; its rules are checked.  [default: weights]")  # fmt: skip
 @click.option("--sticky", metavar="header:NAME",
               help="The same value, the same version; also parameter:NAME.")  # fmt: skip
@@ -60,10 +61,15 @@ def show(model: str, as_json: bool, **options: Any) -> None:
 @click.option("--seed", type=click.IntRange(min=0), help="Deal all sticky keys anew.")
 @click.option("--shadow", callback=read_shadow, metavar="VERSION=SHARE",
               help="Copy this share of the requests to a candidate.")  # fmt: skip
+@click.option("--min-share", type=float, help="Of each version of a bandit.  [default: 0.05]")
+@click.option("--max-share", type=float, help="Likewise.  [default: 0.9]")
+@click.option("--interval-seconds", type=float,
+              help="A bandit's weights move once in so long at most.  [default: 300]")  # fmt: skip
 @click.option("--blue-green", type=click.IntRange(min=1), metavar="VERSION",
               help="Everything to this version; the one before stays loaded.")  # fmt: skip
 @click.option("--keep", is_flag=True,
-              help="Keep rules, sticky key, fallback and shadow where none are given.")  # fmt: skip
+              help="Keep rules, sticky key, fallback, shadow and bounds where none "
+              "are given.")  # fmt: skip
 @_GENERATION
 @_REASON
 @endpoint_options
@@ -73,6 +79,9 @@ def set_(model: str, generation: int | None, reason: str, as_json: bool, **optio
     endpoint = take_endpoint(options)
     blue_green, keep = options.pop("blue_green"), options.pop("keep")
     given = {name: value for name, value in options.items() if value not in (None, [], ())}
+    bounds = {name: given.pop(name) for name in _BOUNDS if name in given}
+    if bounds:
+        given["bandit"] = bounds
     if blue_green is not None and given:
         raise click.UsageError("--blue-green says it all: leave the other options of the route out")
     if blue_green is None and "weights" not in given:
@@ -90,6 +99,8 @@ def set_(model: str, generation: int | None, reason: str, as_json: bool, **optio
                 generation = standing["generation"] if generation is None else generation
                 before = standing.get("route", {})
                 wanted = {name: before[name] for name in _KEPT if name in before} | wanted
+                if given.get("strategy") == "bandit":
+                    wanted["bandit"] = before.get("bandit", {}) | bounds
             state = client.set_route(model, wanted, expected_generation=generation, reason=reason)
     _print_state(state, as_json=as_json)
 
@@ -137,6 +148,22 @@ def explain(model: str, key: str, headers: dict[str, str], as_json: bool, **opti
     from fastserve.cli.route_screen import print_explanation  # noqa: PLC0415 - likewise
 
     print_explanation(found)
+
+
+@route.command(cls=Command)
+@_MODEL
+@endpoint_options
+@_JSON
+def results(model: str, as_json: bool, **options: Any) -> None:
+    """Show the A/B test of MODEL: what each version did, and how far it is from the first."""
+    with take_endpoint(options).connect_release() as client:
+        found = client.route_results(model)
+    if as_json:
+        print_json(found)
+        return
+    from fastserve.cli.results_screen import print_results  # noqa: PLC0415 - likewise
+
+    print_results(found)
 
 
 def _print_state(state: dict[str, Any], *, as_json: bool) -> None:

@@ -33,26 +33,15 @@ def print_route(state: dict[str, Any]) -> None:
     click.echo(
         printable(f"{state['model']}: {route['strategy']}, generation {state['generation']}")
     )
-    total = sum(entry["weight"] for entry in route["entries"])
-    print_table(
-        ["VERSION", "WEIGHT", "SHARE", "STATE"],
-        [
-            (
-                entry["version"],
-                f"{entry['weight']:.6g}",
-                percent(entry["weight"] / total),
-                state["not_ready"].get(entry["version"], "READY"),
-            )
-            for entry in route["entries"]
-        ],
-        numeric=["VERSION", "WEIGHT", "SHARE"],
-    )
+    _print_entries(state)
     for place, rule in enumerate(route["rules"], 1):
         click.echo(printable(f"rule {place}: {rule_text(rule)} -> version {rule['version']}"))
     facts = {
         "sticky key": route["sticky"],
         "fallback": f"version {route['fallback']}" if route["fallback"] else "",
         "shadow": _shadow_text(route),
+        "bounds": _bounds_text(route.get("bandit")),
+        "awaited": "; ".join(state.get("bandit", {}).get("awaited", ())),
         "requests": _counts_text(state["requests"]),
         "goes back to": _previous_text(state),
         "changed": _changed_text(state),
@@ -60,6 +49,27 @@ def print_route(state: dict[str, Any]) -> None:
     for name, text in facts.items():
         if text:
             click.echo(printable(f"{name}: {text}"))
+
+
+def _print_entries(state: dict[str, Any]) -> None:
+    entries = state["route"]["entries"]
+    total = sum(entry["weight"] for entry in entries)
+    arms = {arm["version"]: arm for arm in state.get("bandit", {}).get("arms", ())}
+    labels = ["RIGHT", "WRONG"] if arms else []
+    print_table(
+        ["VERSION", "WEIGHT", "SHARE", *labels, "STATE"],
+        [
+            (
+                entry["version"],
+                f"{entry['weight']:.6g}",
+                percent(entry["weight"] / total),
+                *(f"{arms[entry['version']][name.lower()]:,}" for name in labels),
+                state["not_ready"].get(entry["version"], "READY"),
+            )
+            for entry in entries
+        ],
+        numeric=["VERSION", "WEIGHT", "SHARE", *labels],
+    )
 
 
 def print_explanation(found: dict[str, Any]) -> None:
@@ -118,6 +128,15 @@ def _shadow_text(route: dict[str, Any]) -> str:
     return (
         f"{percent(shadow['share'])} of what version {live} answers is copied to version "
         f"{shadow['version']}"
+    )
+
+
+def _bounds_text(bandit: dict[str, Any] | None) -> str:
+    if bandit is None:
+        return ""
+    return (
+        f"{percent(bandit['min_share'])} to {percent(bandit['max_share'])} each, moved once in "
+        f"{bandit['interval_seconds']:g} seconds at most"
     )
 
 

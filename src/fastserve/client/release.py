@@ -100,3 +100,11 @@ class ReleaseClient(ServiceClient):
         """Which version a request with this sticky key and these headers would get, and why."""
         request = pb.ExplainRouteRequest(model=model, key=key, headers=headers)
         return self._call("ExplainRoute", request, pb.ExplainRouteResponse, timeout)
+
+    def route_results(self, model: str, *, timeout: float | None = None) -> dict[str, Any]:
+        """What each version of a route of strategy ab did, and how far it is from the first one.
+
+        Errors: InvalidTensor when the model's route is no A/B test.
+        """
+        request = pb.RouteResultsRequest(model=model)
+        return self._call("RouteResults", request, pb.RouteResultsResponse, timeout)

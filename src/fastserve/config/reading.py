@@ -121,7 +121,7 @@ def _walk(
             found = [field.type for field in node.fields if field.encode_name == step]
             node, data = found[0] if found else node, data.get(step)
         steps.append(step)
-    return steps, node, data
+    return steps, _without_none(node), data
 
 
 def _without_none(node: msgspec.inspect.Type) -> msgspec.inspect.Type:

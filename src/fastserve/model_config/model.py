@@ -24,7 +24,7 @@ from fastserve.model_config.watch import (
     FeatureConfig,
     FeedbackConfig,
 )
-from fastserve.route_spec import Entry, RouteSpec, Rule, Shadow, Strategy
+from fastserve.route_spec import Bandit, Entry, RouteSpec, Rule, Shadow, Strategy
 
 MODEL_FILE: Final = "model.onnx"
 MAX_CONFIG_BYTES: Final = 1 << 20
@@ -125,6 +125,7 @@ class RoutingConfig(Group, frozen=True):
     seed: Annotated[int, msgspec.Meta(ge=0)] | None = None
     fallback: Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)] = 0
     shadow: Shadow | None = None
+    bandit: Bandit | None = None
 
     def __post_init__(self) -> None:
         self.spec()
@@ -132,7 +133,8 @@ class RoutingConfig(Group, frozen=True):
     def spec(self) -> RouteSpec | None:
         """Errors: InvalidConfig, the key first."""
         if not self.weights:
-            if any((self.rules, self.sticky, self.fallback, self.shadow)):
+            is_bandit = self.strategy == "bandit" or self.bandit is not None
+            if is_bandit or any((self.rules, self.sticky, self.fallback, self.shadow)):
                 raise InvalidConfig("weights: a route needs them, for example { 1 = 90, 2 = 10 }")
             return None
         for name in self.weights:
@@ -149,6 +151,7 @@ class RoutingConfig(Group, frozen=True):
                 seed=self.seed or 0,
                 fallback=self.fallback,
                 shadow=self.shadow,
+                bandit=self.bandit,
             )
         except InvalidRoute as error:
             raise InvalidConfig(error.message) from None

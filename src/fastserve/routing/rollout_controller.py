@@ -120,13 +120,18 @@ class RolloutController:
         """Of all rollouts of the model, the oldest first. Errors: ModelNotFound."""
         return self._record(model).history
 
+    def is_active(self, model: str) -> bool:
+        """Whether the model has a rollout that has not ended, paused ones among them."""
+        record = self._records.get(model)
+        return record is not None and record.state not in ENDED
+
     async def start(
         self, model: str, rollout: Rollout, *, actor: str, reason: str = ""
     ) -> RolloutStatus:
         """The route says the first step when this returns.
 
-        Errors: RolloutConflict while another one has not ended; VersionNotReady; InvalidRoute
-        when the route has other versions; those of the route.
+        Errors: RolloutConflict while another one has not ended, or the route is a bandit;
+        VersionNotReady; InvalidRoute when the route has other versions; those of the route.
         """
         async with self._lock(model):
             before = self._records.get(model)
@@ -215,6 +220,11 @@ class RolloutController:
             if self._source.counters(model, version) is None:
                 raise VersionNotReady(f"version {version} of model {quoted(model)} is not loaded")
         weights = self._routes.weights(model)
+        if weights.is_bandit:
+            raise RolloutConflict(
+                f"the route of model {quoted(model)} is a bandit, which moves the weights by "
+                "itself: set one of another strategy first"
+            )
         ours = {rollout.baseline, rollout.candidate}
         others = {version for version, share in weights.shares.items() if share} - ours
         if others:

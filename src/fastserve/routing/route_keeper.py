@@ -13,10 +13,12 @@ class Weights(msgspec.Struct, frozen=True):
     """A model's route, as far as it matters here: the generation, and the share of each version.
 
     `shares` is empty where there is no route: the version that serves answers all requests.
+    `is_bandit`: they move by themselves.
     """
 
     generation: int
     shares: Mapping[int, float]
+    is_bandit: bool = False
 
     def says(self, shares: Mapping[int, float]) -> bool:
         """Whether requests are shared out like this. Those without requests may be left out."""

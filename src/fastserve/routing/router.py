@@ -69,6 +69,7 @@ class Router:
         self._store = store
         self._models: Models | None = None
         self._listeners: list[ChangeListener] = []
+        self._checks: list[Callable[[Route], None]] = []
         self._tables = RouteTables(writers)
         self._changing = asyncio.Lock()
         # Of a change that is being made durable: its versions stay.
@@ -84,6 +85,10 @@ class Router:
     def on_change(self, listener: ChangeListener) -> None:
         """Called after each change and each one refused, by whomever."""
         self._listeners.append(listener)
+
+    def add_check(self, check: Callable[[Route], None]) -> None:
+        """Called with each route before it is set; a FastserveError that it raises refuses it."""
+        self._checks.append(check)
 
     @property
     def routes(self) -> Mapping[str, Route]:
@@ -345,6 +350,8 @@ class Router:
             if route.model != model:
                 raise InvalidRoute(f"model: a route of {quoted(route.model)} given to {model!r}")
             _check_versions(route, states)
+            for check in self._checks:
+                check(route)
             route = msgspec.structs.replace(route, generation=kept.generation + 1)
         self._coming[model] = frozenset() if route is None else route.versions
         try:

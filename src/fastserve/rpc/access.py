@@ -75,6 +75,7 @@ LEAST_ROLE: Final[Mapping[str, Role]] = {
     "/fastserve.v1.Release/SetRoute": Role.OPERATOR,
     "/fastserve.v1.Release/RemoveRoute": Role.OPERATOR,
     "/fastserve.v1.Release/ExplainRoute": Role.OPERATOR,
+    "/fastserve.v1.Release/RouteResults": Role.OPERATOR,
     "/fastserve.v1.Shadow/Start": Role.OPERATOR,
     "/fastserve.v1.Shadow/Stop": Role.OPERATOR,
     "/fastserve.v1.Shadow/Report": Role.OPERATOR,

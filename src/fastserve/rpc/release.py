@@ -1,29 +1,49 @@
 """fastserve.v1.Release: routes for operators."""
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Final, Protocol
 
 from fastserve._proto import fastserve_release_pb2 as pb
 from fastserve.errors import InvalidRoute, ModelNotFound
 from fastserve.models.catalog import Catalog
+from fastserve.routing.bandits import Bandits
+from fastserve.routing.experiments import Experiments
 from fastserve.routing.explanation import explain
 from fastserve.routing.route import default_seed
 from fastserve.routing.router import Author, Router, stand_in
 from fastserve.rpc.context import CallContext
 from fastserve.rpc.method_table import Method, service_methods
-from fastserve.rpc.release_messages import read_route, rule_message, state_message
+from fastserve.rpc.release_messages import (
+    bandit_message,
+    read_route,
+    results_message,
+    rule_message,
+    state_message,
+)
 
 SERVICE: Final = "fastserve.v1.Release"
 _MAX_REASON: Final = 1024
 _MAX_HEADERS: Final = 1000
 
 
+class Strategies(Protocol):
+    """What looks at routes by their strategy."""
+
+    @property
+    def bandits(self) -> Bandits: ...
+
+    @property
+    def experiments(self) -> Experiments: ...
+
+
 class ReleaseServicer:
     """Thread: the event loop's. Errors: FastserveError, as the error map knows them."""
 
-    def __init__(self, router: Router, catalog: Catalog) -> None:
+    def __init__(self, router: Router, catalog: Catalog, strategies: Strategies) -> None:
         self._router = router
         self._catalog = catalog
+        self._bandits = strategies.bandits
+        self._experiments = strategies.experiments
 
     def methods(self) -> Iterator[Method]:
         return service_methods(
@@ -33,6 +53,7 @@ class ReleaseServicer:
                 "SetRoute": self.set_route,
                 "RemoveRoute": self.remove_route,
                 "ExplainRoute": self.explain_route,
+                "RouteResults": self.route_results,
             },
         )
 
@@ -118,10 +139,20 @@ class ReleaseServicer:
             ],
         )
 
+    async def route_results(
+        self, request: pb.RouteResultsRequest, _context: CallContext
+    ) -> pb.RouteResultsResponse:
+        self._catalog.model(request.model)
+        return results_message(request.model, self._experiments.find(request.model))
+
     def _state(self, model: str) -> pb.RouteState:
-        return state_message(
+        state = state_message(
             model, self._router.kept(model), self._router.counts(model), self._states(model)
         )
+        bandit = self._bandits.status(model)
+        if bandit is not None:
+            state.bandit.CopyFrom(bandit_message(bandit))
+        return state
 
     def _states(self, model: str) -> Mapping[int, str]:
         try:

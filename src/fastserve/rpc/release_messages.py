@@ -8,7 +8,10 @@ import msgspec
 from fastserve._proto import fastserve_release_pb2 as pb
 from fastserve.decoding import convert_plain
 from fastserve.errors import InvalidRoute
-from fastserve.route_spec import Rule
+from fastserve.route_spec import Bandit, Rule
+from fastserve.routing.bandit import BanditStatus
+from fastserve.routing.experiment import ALPHA, ArmResult, Rate
+from fastserve.routing.experiments import RunningExperiment
 from fastserve.routing.route import Route
 from fastserve.routing.route_store import Kept
 
@@ -27,6 +30,9 @@ def route_message(route: Route) -> pb.Route:
         shadow=None
         if route.shadow is None
         else pb.RouteShadow(version=route.shadow.version, share=route.shadow.share),
+        bandit=pb.RouteBandit(**msgspec.structs.asdict(route.bandit or Bandit()))
+        if route.strategy == "bandit"
+        else None,
     )
 
 
@@ -59,6 +65,8 @@ def read_route(model: str, message: pb.Route, *, seed: int) -> Route:
     }
     if message.HasField("shadow"):
         fields["shadow"] = {"version": message.shadow.version, "share": message.shadow.share}
+    if message.HasField("bandit"):
+        fields["bandit"] = {field.name: value for field, value in message.bandit.ListFields()}
     try:
         return convert_plain(fields, Route)
     except msgspec.ValidationError as error:
@@ -91,4 +99,48 @@ def state_message(
             for number in sorted(route.versions)
             if states.get(number) != "ready"
         },
+    )
+
+
+def bandit_message(status: BanditStatus) -> pb.BanditState:
+    return pb.BanditState(
+        arms=[
+            pb.BanditArm(version=version, right=reward.right, wrong=reward.wrong)
+            for version, reward in status.rewards.items()
+        ],
+        awaited=status.awaited,
+    )
+
+
+def results_message(model: str, running: RunningExperiment) -> pb.RouteResultsResponse:
+    return pb.RouteResultsResponse(
+        model=model,
+        generation=running.generation,
+        since=running.since,
+        confidence=1 - ALPHA,
+        arms=map(_arm_message, running.experiment.results()),
+    )
+
+
+def _arm_message(result: ArmResult) -> pb.ArmResult:
+    return pb.ArmResult(
+        version=result.version,
+        errors=_rate_message(result.errors),
+        wrong_labels=_rate_message(result.wrong_labels),
+        latency=[
+            pb.ArmLatency(quantile=quantile, seconds=seconds)
+            for quantile, seconds in result.latency.items()
+        ],
+    )
+
+
+def _rate_message(rate: Rate) -> pb.ArmRate:
+    difference = rate.difference
+    return pb.ArmRate(
+        count=rate.count,
+        events=rate.events,
+        rate=rate.rate,
+        difference=None
+        if difference is None
+        else pb.RateDifference(**msgspec.structs.asdict(difference)),
     )
