@@ -139,7 +139,7 @@ class Hosting:
             record=self._record,
         )
         self.strategies = StrategyHosting(
-            self.router, self.rollouts.controller, self.rollouts.arms, state
+            self.router, self.rollouts.controller, self.rollouts.arms, state, self._record
         )
         self._declared_shadows = DeclaredShadows(
             lambda: self.router.routes, self.shadows, _log_problem

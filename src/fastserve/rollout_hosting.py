@@ -19,13 +19,13 @@ from fastserve.routing.rollout_controller import JUDGE, RolloutController
 from fastserve.routing.rollout_record import Change, RolloutStore
 from fastserve.routing.rollout_state import State
 from fastserve.routing.routed_weights import RoutedWeights
-from fastserve.routing.router import Router
+from fastserve.routing.router import MODEL_FILE_AUTHOR, Router
 from fastserve.routing.shadow import Shadows
 from fastserve.state_folder import StateFolder
 from fastserve.watching import Watching
 
 # Actors that are no people.
-_AUTOMATIC: Final = frozenset({JUDGE})
+_AUTOMATIC: Final = frozenset({JUDGE, MODEL_FILE_AUTHOR})
 
 _log = get_logger("rollout")
 

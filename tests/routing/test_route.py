@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 
 from fastserve.errors import InvalidConfig, InvalidRoute
 from fastserve.model_config import parse_model_config
+from fastserve.rollout_spec import Rollout
 from fastserve.route_spec import MAX_ENTRIES, Bandit, Entry, Rule, Shadow
 from fastserve.routing.explanation import explain
 from fastserve.routing.route import (
@@ -226,6 +227,7 @@ version = 3
 share = 0.5
 """
 BANDIT = 'weights = { 1 = 1, 2 = 1 }\nstrategy = "bandit"\n'
+ROLLOUT = "[routing.rollout]\nbaseline = 1\ncandidate = 2\n"
 
 
 def test_model_toml_says_the_whole_route():
@@ -243,12 +245,16 @@ def test_model_toml_says_the_whole_route():
     assert configured_route("m", parse_model_config(b"", name="model.toml").routing) is None
 
 
-def test_model_toml_says_a_bandit():
+def test_model_toml_says_a_bandit_and_a_rollout():
     config = parse_model_config(
         f"[routing]\n{BANDIT}[routing.bandit]\nmin_share = 0.2".encode(), name="model.toml"
     )
     route = configured_route("m", config.routing)
     assert (route.strategy, route.bandit) == ("bandit", Bandit(min_share=0.2))
+    config = parse_model_config(
+        f"[routing]\nweights = {{ 1 = 1 }}\n{ROLLOUT}".encode(), name="model.toml"
+    )
+    assert config.routing.rollout == Rollout(baseline=1, candidate=2)
 
 
 @pytest.mark.parametrize(
@@ -264,6 +270,21 @@ def test_model_toml_says_a_bandit():
         (f"{BANDIT}bandit = {{ min_share = 0.6 }}", "routing.bandit.min_share: 0.6 for each of 2"),
         (f"{BANDIT}bandit = {{ min_shar = 0.1 }}", "routing.bandit.min_shar: no such key; did you"),
         ("weights = { 1 = 1 }\nbandit = {}", "routing.bandit: goes with strategy bandit, got"),
+        (ROLLOUT, "routing.weights: a rollout begins from a route, or the newest version had"),
+        (f"{BANDIT}{ROLLOUT}", "routing.rollout: a bandit moves the weights by itself: keep one"),
+        (f"weights = {{ 1 = 1 }}\n{ROLLOUT}step = 1", "routing.rollout.step: no such key; did you"),
+        (
+            f"weights = {{ 1 = 1 }}\n{ROLLOUT}steps = [{{ weight = 2 }}]",
+            "routing.rollout.steps.0.weight: expected `float` < 1.0 (value 2)",
+        ),
+        (
+            f"weights = {{ 1 = 1 }}\n{ROLLOUT}guards = {{ latency = {{ max_ratio = nan }} }}",
+            "routing.rollout.guards.latency.max_ratio: expected `float` > 1.0 (value nan)",
+        ),
+        (
+            f"weights = {{ 1 = 1 }}\n{ROLLOUT}steps = [{{ weight = 0.2 }}, {{ weight = 0.1 }}]",
+            "routing.rollout.steps: weight 0.1 of step 2 is not above that of the step before",
+        ),
     ],
 )
 def test_model_toml_is_refused_with_the_key(text, message):

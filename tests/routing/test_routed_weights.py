@@ -7,6 +7,7 @@ import pytest
 from arms import World, rollout
 
 from fastserve.errors import InvalidRoute, NotKept, RolloutConflict, StaleRouteTable
+from fastserve.model_config import RoutingConfig
 from fastserve.route_spec import Bandit, Entry
 from fastserve.routing.rollout_controller import JUDGE
 from fastserve.routing.route import Route
@@ -117,3 +118,15 @@ async def test_rollout_of_a_bandit_is_refused_until_somebody_says_otherwise(rout
     assert world.state == "paused"
     await world.controller.promote("m", actor="anna")
     assert (router.route("m").strategy, router.route("m").bandit) == ("weights", None)
+
+
+async def test_rollout_of_model_toml_is_told_and_another_one_leaves_the_route(router):
+    router.configure("m", RoutingConfig(weights={"1": 1.0}, rollout=rollout(0.1)))
+    await router.set("m", Route(model="m", entries=(Entry(2, 1.0),)), actor=Author("anna"))
+    router.configure("m", RoutingConfig(weights={"1": 1.0}, rollout=rollout(0.2)))
+    assert router.declared_rollouts == {"m": rollout(0.2)}
+    assert router.shares("m") == {2: 1.0}
+    router.configure("m", RoutingConfig(weights={"1": 1.0}))
+    assert router.declared_rollouts == {}
+    assert router.shares("m") == {2: 1.0}
+    await router.close()

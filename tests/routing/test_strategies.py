@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import time
 import urllib.request
 
@@ -145,3 +146,56 @@ def test_results_of_an_ab_test_come_over_rpc_and_the_command_line(start_server, 
     assert "100.000%" in out
     as_json = json.loads(fastserve("route", "results", "m", "--json", "--endpoint", server.grpc))
     assert as_json["arms"][0]["wrong_labels"]["rate"] == 1
+
+
+def declare(repository, candidate, weight, model="m"):
+    (repository / model / "model.toml").write_text(
+        "[versions]\nall = true\n[routing]\nweights = { 1 = 1 }\n"
+        f"[routing.rollout]\nbaseline = 1\ncandidate = {candidate}\n"
+        f"steps = [{{ weight = {weight} }}]\n"
+        "guards = { latency = { enabled = false }, outputs = { enabled = false } }\n"
+    )
+
+
+def started(server, model):
+    """The model's rollout, once it has one."""
+
+    def look():
+        with RolloutClient(server.grpc, timeout=30) as rollouts:
+            return [each for each in rollouts.status() if each["model"] == model]
+
+    (found,) = eventually(look)
+    return found
+
+
+def test_rollout_of_model_toml_starts_once_and_no_restart_starts_it_again(
+    start_server, repository, open_sides
+):
+    declare(repository, 2, 0.25)
+    server = start_server(repository)
+    release, _, _ = open_sides(server)
+    running = started(server, "m")
+    assert (running["baseline"], running["candidate"], running["state"]) == (1, 2, "running")
+    assert (running["last"]["actor"], running["weight"]) == ("model.toml", 0.25)
+    (state,) = release.show_routes("m")
+    assert [entry["weight"] for entry in state["route"]["entries"]] == [0.75, 0.25]
+    with RolloutClient(server.grpc, timeout=30) as rollouts:
+        rollouts.rollback("m", reason="enough")
+    server.kill()
+    server = start_server(repository)
+    _, _, operator = open_sides(server)
+    # Another model's rollout starts after the server has looked at this one's.
+    shutil.copytree(repository / "m", repository / "other")
+    declare(repository, 2, 0.5, model="other")
+    operator.load("other")
+    assert started(server, "other")["state"] == "running"
+    assert started(server, "m")["state"] == "rolled_back"
+    assert {entry["origin"] for entry in audit(server, "rollout.running")} == {"automatic"}
+    # Beside one that runs another is refused, aloud, and what runs goes on.
+    declare(repository, 3, 0.5, model="other")
+    operator.reload("other")
+    refused = server.wait_for("rollout of model.toml refused", SECONDS)
+    assert "has a rollout that is running" in refused["reason"]
+    (entry,) = eventually(lambda: audit(server, "rollout.start"))
+    assert (entry["actor"], entry["outcome"]) == ("model.toml", "refused")
+    assert started(server, "other")["candidate"] == 2

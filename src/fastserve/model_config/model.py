@@ -24,6 +24,7 @@ from fastserve.model_config.watch import (
     FeatureConfig,
     FeedbackConfig,
 )
+from fastserve.rollout_spec import Rollout
 from fastserve.route_spec import Bandit, Entry, RouteSpec, Rule, Shadow, Strategy
 
 MODEL_FILE: Final = "model.onnx"
@@ -126,9 +127,16 @@ class RoutingConfig(Group, frozen=True):
     fallback: Annotated[int, msgspec.Meta(ge=0, le=MAX_VERSION)] = 0
     shadow: Shadow | None = None
     bandit: Bandit | None = None
+    # Starts by itself, once. It moves the route and is no part of it.
+    rollout: Rollout | None = None
 
     def __post_init__(self) -> None:
         self.spec()
+        if self.rollout is not None and self.strategy == "bandit":
+            raise InvalidConfig(
+                "rollout: a bandit moves the weights by itself: keep one of the two, or another "
+                "strategy"
+            )
 
     def spec(self) -> RouteSpec | None:
         """Errors: InvalidConfig, the key first."""
@@ -136,6 +144,11 @@ class RoutingConfig(Group, frozen=True):
             is_bandit = self.strategy == "bandit" or self.bandit is not None
             if is_bandit or any((self.rules, self.sticky, self.fallback, self.shadow)):
                 raise InvalidConfig("weights: a route needs them, for example { 1 = 90, 2 = 10 }")
+            if self.rollout is not None:
+                raise InvalidConfig(
+                    "weights: a rollout begins from a route, or the newest version had everything "
+                    f"until it starts: expected {{ {self.rollout.baseline} = 1 }}"
+                )
             return None
         for name in self.weights:
             if not re.fullmatch(r"[1-9][0-9]{0,18}", name) or int(name) > MAX_VERSION:

@@ -17,6 +17,7 @@ import msgspec
 from fastserve._core import core
 from fastserve.errors import FastserveError, InvalidRoute, StaleRouteTable, quoted
 from fastserve.model_config import RoutingConfig
+from fastserve.rollout_spec import Rollout
 from fastserve.routing.route import Route, blue_green, configured_route, default_seed, switched
 from fastserve.routing.route_store import Kept, RouteStore
 from fastserve.routing.tables import RouteTables
@@ -75,6 +76,7 @@ class Router:
         # Of a change that is being made durable: its versions stay.
         self._coming: dict[str, frozenset[int]] = {}
         self._noted: set[asyncio.Task[None]] = set()
+        self._declared_rollouts: dict[str, Rollout] = {}
         self.headers = self._looked_at()
         # Differs after each change.
         self.changes = 0
@@ -242,8 +244,19 @@ class Router:
         route = self.route(model)
         return {} if route is None else route.weight_shares()
 
+    @property
+    def declared_rollouts(self) -> Mapping[str, Rollout]:
+        """[routing.rollout] by model, as model.toml says it. They move no route by themselves."""
+        return self._declared_rollouts
+
     def configure(self, model: str, config: RoutingConfig) -> None:
         """model.toml was read. Its [routing] counts when it is another than when it last did."""
+        if config.rollout is None:
+            self._declared_rollouts.pop(model, None)
+        else:
+            self._declared_rollouts[model] = config.rollout
+        # Another rollout is no reason to go back to the weights that the model began with.
+        config = msgspec.structs.replace(config, rollout=None)
         kept = self._store.get(model)
         if kept.configured == config:
             return
