@@ -1,9 +1,11 @@
 #include "fastserve/engine/observer.h"
 
 #include <doctest/doctest.h>
+#include <pthread.h>
 
 #include <atomic>
 #include <cstdint>
+#include <ctime>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -12,6 +14,7 @@
 #include <vector>
 
 #include "tests/engine_fixture.h"
+#include "tests/guarded_page.h"
 
 namespace fastserve {
 namespace {
@@ -89,6 +92,18 @@ ObserverOptions by_hand() {
   ObserverOptions options;
   options.pause = 3600 * kSecond;
   return options;
+}
+
+// Returns when `thread` has set `is_over`, or has worked for so long that it must be waiting for
+// something. By its own processor time, which a machine that is busy with others does not use up.
+void wait_until_over_or_waiting(std::thread& thread, const std::atomic<bool>& is_over) {
+  clockid_t clock;
+  if (pthread_getcpuclockid(thread.native_handle(), &clock) != 0) return;
+  timespec used = {};
+  while (!is_over && clock_gettime(clock, &used) == 0 && used.tv_sec == 0 &&
+         used.tv_nsec < 20 * kMillisecond) {
+    std::this_thread::yield();
+  }
 }
 
 testing::EngineOptions observed(ObserverOptions observer) {
@@ -209,6 +224,34 @@ TEST_CASE("a removed sink has been told everything, and is told nothing more") {
   observer.remove(number);
   CHECK(listener->rows == 1);
   CHECK(listener.use_count() == 1);
+}
+
+TEST_CASE("a removed sink is told what lies in a block that another sink's rows are put into") {
+  Observer observer(1, by_hand());
+  auto leaving = std::make_shared<Listener>();
+  auto staying = std::make_shared<Listener>();
+  const uint32_t leaving_number = observer.add(leaving);
+  const uint32_t staying_number = observer.add(staying);
+  testing::GuardedPage page;
+  std::thread writer([&] {
+    CHECK(observer.tell(0, leaving_number, Column({1}).observation));
+    Column held({2});
+    held.tensor.data = page.first(sizeof(int64_t));
+    CHECK(observer.tell(0, staying_number, held.observation));
+  });
+  page.wait_for_reader();
+  std::atomic<bool> is_removed{false};
+  std::thread remover([&] {
+    observer.remove(leaving_number);
+    is_removed = true;
+  });
+  wait_until_over_or_waiting(remover, is_removed);
+  page.open();
+  writer.join();
+  remover.join();
+  CHECK(leaving->rows == 1);
+  observer.sweep();
+  CHECK(staying->rows == 1);
 }
 
 TEST_CASE("an observer's end tells what is left") {
