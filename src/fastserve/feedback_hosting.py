@@ -5,13 +5,13 @@ No rule of the product lives here. Part of the composition root.
 
 import asyncio
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from fastserve._core import core
 from fastserve.config import FeedbackSettings
 from fastserve.drift.feedback_figures import FeedbackFigures, PredictionFigures
-from fastserve.drift.feedback_label import Label, LabelResult
+from fastserve.drift.feedback_label import Label, LabelResult, Outcome
 from fastserve.drift.quality_alarms import AlarmSink
 from fastserve.metric_source import MetricFamily, MetricSource
 from fastserve.model_config import FeedbackConfig
@@ -20,6 +20,7 @@ from fastserve.observe.logs import get_logger
 
 if TYPE_CHECKING:
     from fastserve.drift.feedback import Feedback
+    from fastserve.drift.feedback_model import ModelFeedback
 
 _TICK_SECONDS: Final = 1.0
 _KEY_BYTES: Final = 16
@@ -76,9 +77,19 @@ class FeedbackHosting:
         """What became of each label, in order."""
         return self.feedback.send(model, labels)
 
+    @property
+    def models(self) -> "list[ModelFeedback]":
+        """Those of which a label was joined."""
+        return [] if self._feedback is None else self._feedback.models
+
+    @property
+    def counts(self) -> Mapping[tuple[str, Outcome], int]:
+        """Labels by model and outcome, since the start."""
+        return {} if self._feedback is None else self._feedback.counts
+
     def judged(self, model: str, version: int) -> tuple[int, int]:
         """Labels that say that the version was right, and wrong, since its first."""
-        for each in () if self._feedback is None else self._feedback.models:
+        for each in self.models:
             for quality in each.versions if each.model == model else ():
                 if quality.version == version:
                     return quality.labels - quality.wrong, quality.wrong

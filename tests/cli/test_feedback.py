@@ -11,6 +11,7 @@ sys.path.append(str(Path(__file__).parents[1] / "rpc"))  # test folders are not 
 
 from feedback_server import FeedbackServer
 
+from fastserve.cli.feedback_screen import print_quality
 from fastserve.cli.label_file import read_labels
 from fastserve.errors import InvalidConfig
 
@@ -129,3 +130,65 @@ def test_id_that_never_ends_is_no_request(tmp_path, monkeypatch):
     file = write(tmp_path / "x.csv", "id,label\n" + "a,1\n" * 4)
     with pytest.raises(InvalidConfig, match="rows in a row have the id 'a'"):
         list(read_labels(file, "id", "label"))
+
+
+def test_quality_is_shown_as_tables(labelled, tmp_path, fastserve):
+    rows = "".join(f"r{n},{n % 2}\n" for n in range(10))
+    assert (
+        fastserve("feedback", "send", "m", write(tmp_path / "x.csv", f"id,label\n{rows}")).code == 0
+    )
+    outcome = fastserve("feedback", "show", "m", "--window", "1h")
+    assert outcome.code == 0, outcome.err
+    lines = [" ".join(line.split()) for line in outcome.out.splitlines()]
+    assert lines[0].startswith("m: labels: 10 joined; mean delay ")
+    assert lines[2].startswith("m/1: ")
+    assert lines[2].endswith("still running, 10 labelled rows of 10")
+    assert lines[3:6] == [
+        "too few to be judged: feedback.minimum_labels is 100", "",
+        "MEASURE VALUE BOUND LAST WINDOWS",
+    ]  # fmt: skip
+    assert lines[6] == "accuracy 0.5"
+    assert lines[-1] == "concept drift, page_hinkley: quiet"
+
+
+def test_quality_is_shown_as_json(labelled, fastserve):
+    outcome = fastserve("feedback", "show", "m", "--json")
+    assert outcome.code == 0, outcome.err
+    assert [(each["model"], each["versions"]) for each in json.loads(outcome.out)] == [("m", [])]
+    assert fastserve("feedback", "show").out == "no label has come yet\n"
+    assert fastserve("feedback", "show", "m", "--window", "7x").code == 2
+
+
+def test_quality_shows_segments_bounds_and_trends(capsys):
+    print_quality([
+        {
+            "model": "m\x1b[2J",
+            "labels": {"late": 2, "joined": 1234},
+            "mean_delay_seconds": 7200.0,
+            "versions": [{
+                "version": 3, "labelled_rows": 1234, "is_over": True,
+                "window_start": 0.0, "window_end": 3600.0, "minimum_labels": 100,
+                "segments": [
+                    {"name": "all", "rows": 1000, "measures": {"accuracy": 0.75}},
+                    {"name": "de", "rows": 990, "measures": {"accuracy": 0.5}},
+                    {"name": "fr", "rows": 10, "measures": {}},
+                ],
+                "gaps": {"selection_rate_gap": 0.25},
+                "bounds": {"accuracy": 0.9, "auc": 0.8},
+                "history": [{"measure": "accuracy", "values": [1.0, float("nan"), 0.5]}],
+                "detectors": [
+                    {"name": "adwin", "has_alarm": True,
+                     "mean_error_before": 0.1, "mean_error_after": 0.25},
+                ],
+            }],
+        }
+    ])  # fmt: skip
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        "m?[2J: labels: 1,234 joined, 2 late; mean delay 7,200 s", "",
+        "m?[2J/3: 1970-01-01 00:00:00Z to 1970-01-01 01:00:00Z, over, 1,000 labelled rows of 1,234",
+        "", "MEASURE VALUE BOUND LAST WINDOWS", "accuracy 0.75 0.9 █ ▁",
+        "selection_rate_gap 0.25", "auc 0.8", "",
+        "SEGMENT ROWS ACCURACY", "de 990 0.5", "fr 10", "",
+        "concept drift, adwin: ALARM, mean error 0.1 -> 0.25",
+    ]  # fmt: skip

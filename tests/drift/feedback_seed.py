@@ -6,6 +6,7 @@ from fastserve._core import core
 from fastserve.config import FeedbackSettings
 from fastserve.drift.alarm import AlarmBook
 from fastserve.drift.feedback import Feedback
+from fastserve.drift.feedback_label import Label
 from fastserve.model_config import FeedbackConfig
 
 DATATYPES = {"f4": "FP32", "f8": "FP64", "i8": "INT64", "b1": "BOOL"}
@@ -69,3 +70,12 @@ class Scene:
 
 def column(values, dtype=np.float32):
     return np.array(values, dtype).reshape(-1, 1)
+
+
+def put_segmented(scene, rows, segment=None):
+    """Rows of (segment, predicted, true), one request each."""
+    for n, (value, predicted, truth) in enumerate(rows):
+        name = f"s{scene.store.stats().kept}-{n}"
+        kept = segment(value) if segment else tensor("country", [value])
+        scene.put(name, tensor("label", np.array([predicted])), segment=kept)
+        assert [each.outcome for each in scene.send(Label(name, [truth]))] == ["joined"]

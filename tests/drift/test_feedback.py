@@ -9,7 +9,7 @@ from sklearn import metrics
 
 sys.path.append(str(Path(__file__).parent))  # test folders are not packages
 
-from feedback_seed import Scene, column, tensor
+from feedback_seed import Scene, column, put_segmented, tensor
 
 from fastserve.drift.feedback_figures import FeedbackFigures, PredictionFigures
 from fastserve.drift.feedback_label import Label
@@ -287,15 +287,6 @@ def test_versions_are_bounded_and_the_one_labelled_last_stays():
     assert len(numbers) == MAX_VERSIONS
     assert numbers >= {1, MAX_VERSIONS + 1}
     assert 2 not in numbers
-
-
-def put_segmented(scene, rows, segment=None):
-    """Rows of (segment, predicted, true), one request each."""
-    for n, (value, predicted, truth) in enumerate(rows):
-        name = f"s{scene.store.stats().kept}-{n}"
-        kept = segment(value) if segment else tensor("country", [value])
-        scene.put(name, tensor("label", np.array([predicted])), segment=kept)
-        assert scene.send(Label(name, [truth])) == [JOINED]
 
 
 def test_segments_are_told_apart_up_to_the_bound():

@@ -7,8 +7,20 @@ import pytest
 from feedback_server import FeedbackServer
 
 from fastserve._proto import fastserve_feedback_pb2 as pb
-from fastserve.client import AsyncClient, Client, FeedbackSummary, Label, LabelProblem
-from fastserve.errors import InvalidTensor, ModelNotFound, Unauthenticated, Unsupported
+from fastserve.client import (
+    AsyncClient,
+    Client,
+    FeedbackSummary,
+    Label,
+    LabelProblem,
+)
+from fastserve.errors import (
+    Forbidden,
+    InvalidTensor,
+    ModelNotFound,
+    Unauthenticated,
+    Unsupported,
+)
 from fastserve.tokens import Role, Token
 
 
@@ -140,12 +152,63 @@ def test_asyncio_client_sends_labels(labelled):
     assert asyncio.run(send()).outcomes == ["joined", "early"]
 
 
+def test_quality_is_shown_by_model_version_and_segment(labelled, client):
+    assert client.show_quality() == []
+    for n in range(4):
+        put(labelled, f"r{n}", 1)
+    client.feedback("m", {f"r{n}": int(n < 3) for n in range(4)} | {"nobody": 1, "bad": []})
+    (model,) = client.show_quality()
+    assert model["model"] == "m"
+    assert {name: count for name, count in model["labels"].items() if count} == {
+        "joined": 4, "early": 1, "invalid": 1,
+    }  # fmt: skip
+    assert client.show_quality("m", version=1) == [model]
+    (version,) = model["versions"]
+    assert (version["version"], version["labelled_rows"], version["is_over"]) == (1, 4, False)
+    assert version["window_end"] - version["window_start"] == version["window_seconds"] == 3600
+    (everything,) = version["segments"]
+    assert (everything["name"], everything["rows"]) == ("all", 4)
+    assert everything["measures"] == {
+        "accuracy": 0.75, "precision_macro": 0.375, "recall_macro": 0.5,
+    }  # fmt: skip
+    assert [(each["name"], each["has_alarm"]) for each in version["detectors"]] == [
+        ("adwin", False), ("page_hinkley", False),
+    ]  # fmt: skip
+    (day,) = client.show_quality("m", window_seconds=86_400)[0]["versions"]
+    assert day["window_seconds"] == 86_400
+
+
+def test_quality_of_what_is_not_there_is_an_error(labelled, client):
+    assert client.show_quality("m")[0]["versions"] == []
+    with pytest.raises(ModelNotFound, match="'absent'"):
+        client.show_quality("absent")
+    with pytest.raises(ModelNotFound, match="version 7 is not found"):
+        client.show_quality("m", version=7)
+    put(labelled, "r", 1)
+    client.feedback("m", {"r": 1})
+    with pytest.raises(InvalidTensor, match="window 7 s is not kept"):
+        client.show_quality("m", window_seconds=7)
+
+
+def test_asyncio_client_shows_quality(labelled):
+    put(labelled, "r", 1)
+
+    async def show():
+        async with AsyncClient(labelled.address, timeout=30) as client:
+            await client.feedback("m", {"r": 1})
+            return await client.show_quality("m")
+
+    assert asyncio.run(show())[0]["versions"][0]["segments"][0]["rows"] == 1
+
+
 def test_token_of_who_may_infer_is_enough(tmp_path, transport):
     tokens = (Token("web", Role.INFER, "web-token"),)
     with FeedbackServer(tmp_path, transport, tokens=tokens).running() as server:
         put(server, "r", 1)
         with Client(server.address, token="web-token", timeout=30) as client:  # noqa: S106
             assert client.feedback("m", {"r": 1}).outcomes == ["joined"]
+            with pytest.raises(Forbidden, match="operator"):
+                client.show_quality("m")
         with Client(server.address, timeout=30) as client, pytest.raises(Unauthenticated):
             client.feedback("m", {"r": 1})
 

@@ -23,15 +23,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _POOL.AddSerializedFile(b'\n\x18\x66\x61stserve_feedback.proto\x12\x0c\x66\x61stserve.v1\"[\n\x05Label\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06int64s\x18\x02 \x03(\x03\x12\x0f\n\x07\x64oubles\x18\x03 \x03(\x01\x12\x0f\n\x07strings\x18\x04 \x03(\t\x12\x14\n\x0ctime_unix_ns\x18\x05 \x01(\x03\"f\n\x0cLabelProblem\x12\r\n\x05place\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12+\n\x07outcome\x18\x03 \x01(\x0e\x32\x1a.fastserve.v1.LabelOutcome\x12\x0e\n\x06reason\x18\x04 \x01(\t\"I\n\x13SendFeedbackRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12#\n\x06labels\x18\x02 \x03(\x0b\x32\x13.fastserve.v1.Label\"r\n\x14SendFeedbackResponse\x12,\n\x08outcomes\x18\x01 \x03(\x0e\x32\x1a.fastserve.v1.LabelOutcome\x12,\n\x08problems\x18\x02 \x03(\x0b\x32\x1a.fastserve.v1.LabelProblem\"\xa1\x01\n\x0f\x46\x65\x65\x64\x62\x61\x63kSummary\x12\x0e\n\x06joined\x18\x01 \x01(\x03\x12\r\n\x05\x65\x61rly\x18\x02 \x01(\x03\x12\x0c\n\x04late\x18\x03 \x01(\x03\x12\x0f\n\x07unknown\x18\x04 \x01(\x03\x12\x11\n\tduplicate\x18\x05 \x01(\x03\x12\x0f\n\x07invalid\x18\x06 \x01(\x03\x12,\n\x08problems\x18\x07 \x03(\x0b\x32\x1a.fastserve.v1.LabelProblem*w\n\x0cLabelOutcome\x12\x1d\n\x19LABEL_OUTCOME_UNSPECIFIED\x10\x00\x12\n\n\x06JOINED\x10\x01\x12\t\n\x05\x45\x41RLY\x10\x02\x12\x08\n\x04LATE\x10\x03\x12\x0b\n\x07UNKNOWN\x10\x04\x12\r\n\tDUPLICATE\x10\x05\x12\x0b\n\x07INVALID\x10\x06\x32\xad\x01\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12O\n\x04Send\x12!.fastserve.v1.SendFeedbackRequest\x1a\".fastserve.v1.SendFeedbackResponse\"\x00\x12P\n\x08SendMany\x12!.fastserve.v1.SendFeedbackRequest\x1a\x1d.fastserve.v1.FeedbackSummary\"\x00(\x01\x62\x06proto3')
+DESCRIPTOR = _POOL.AddSerializedFile(b'\n\x18\x66\x61stserve_feedback.proto\x12\x0c\x66\x61stserve.v1\"[\n\x05Label\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06int64s\x18\x02 \x03(\x03\x12\x0f\n\x07\x64oubles\x18\x03 \x03(\x01\x12\x0f\n\x07strings\x18\x04 \x03(\t\x12\x14\n\x0ctime_unix_ns\x18\x05 \x01(\x03\"f\n\x0cLabelProblem\x12\r\n\x05place\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12+\n\x07outcome\x18\x03 \x01(\x0e\x32\x1a.fastserve.v1.LabelOutcome\x12\x0e\n\x06reason\x18\x04 \x01(\t\"I\n\x13SendFeedbackRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12#\n\x06labels\x18\x02 \x03(\x0b\x32\x13.fastserve.v1.Label\"r\n\x14SendFeedbackResponse\x12,\n\x08outcomes\x18\x01 \x03(\x0e\x32\x1a.fastserve.v1.LabelOutcome\x12,\n\x08problems\x18\x02 \x03(\x0b\x32\x1a.fastserve.v1.LabelProblem\"\xa1\x01\n\x0f\x46\x65\x65\x64\x62\x61\x63kSummary\x12\x0e\n\x06joined\x18\x01 \x01(\x03\x12\r\n\x05\x65\x61rly\x18\x02 \x01(\x03\x12\x0c\n\x04late\x18\x03 \x01(\x03\x12\x0f\n\x07unknown\x18\x04 \x01(\x03\x12\x11\n\tduplicate\x18\x05 \x01(\x03\x12\x0f\n\x07invalid\x18\x06 \x01(\x03\x12,\n\x08problems\x18\x07 \x03(\x0b\x32\x1a.fastserve.v1.LabelProblem\"L\n\x12ShowQualityRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x16\n\x0ewindow_seconds\x18\x03 \x01(\r\"A\n\x13ShowQualityResponse\x12*\n\x06models\x18\x01 \x03(\x0b\x32\x1a.fastserve.v1.ModelQuality\"\xd0\x01\n\x0cModelQuality\x12\r\n\x05model\x18\x01 \x01(\t\x12\x36\n\x06labels\x18\x02 \x03(\x0b\x32&.fastserve.v1.ModelQuality.LabelsEntry\x12\x1a\n\x12mean_delay_seconds\x18\x03 \x01(\x01\x12.\n\x08versions\x18\x04 \x03(\x0b\x32\x1c.fastserve.v1.VersionQuality\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x80\x04\n\x0eVersionQuality\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12\x15\n\rlabelled_rows\x18\x02 \x01(\x03\x12\x16\n\x0ewindow_seconds\x18\x03 \x01(\r\x12\x14\n\x0cwindow_start\x18\x04 \x01(\x01\x12\x12\n\nwindow_end\x18\x05 \x01(\x01\x12\x0f\n\x07is_over\x18\x06 \x01(\x08\x12.\n\x08segments\x18\x07 \x03(\x0b\x32\x1c.fastserve.v1.SegmentQuality\x12\x34\n\x04gaps\x18\x08 \x03(\x0b\x32&.fastserve.v1.VersionQuality.GapsEntry\x12\x30\n\tdetectors\x18\t \x03(\x0b\x32\x1d.fastserve.v1.ConceptDetector\x12\x16\n\x0eminimum_labels\x18\n \x01(\r\x12\x38\n\x06\x62ounds\x18\x0b \x03(\x0b\x32(.fastserve.v1.VersionQuality.BoundsEntry\x12-\n\x07history\x18\x0c \x03(\x0b\x32\x1c.fastserve.v1.QualityHistory\x1a+\n\tGapsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a-\n\x0b\x42oundsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\x9b\x01\n\x0eSegmentQuality\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12<\n\x08measures\x18\x03 \x03(\x0b\x32*.fastserve.v1.SegmentQuality.MeasuresEntry\x1a/\n\rMeasuresEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"g\n\x0f\x43onceptDetector\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\thas_alarm\x18\x02 \x01(\x08\x12\x19\n\x11mean_error_before\x18\x03 \x01(\x01\x12\x18\n\x10mean_error_after\x18\x04 \x01(\x01\"1\n\x0eQualityHistory\x12\x0f\n\x07measure\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x01*w\n\x0cLabelOutcome\x12\x1d\n\x19LABEL_OUTCOME_UNSPECIFIED\x10\x00\x12\n\n\x06JOINED\x10\x01\x12\t\n\x05\x45\x41RLY\x10\x02\x12\x08\n\x04LATE\x10\x03\x12\x0b\n\x07UNKNOWN\x10\x04\x12\r\n\tDUPLICATE\x10\x05\x12\x0b\n\x07INVALID\x10\x06\x32\x83\x02\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12O\n\x04Send\x12!.fastserve.v1.SendFeedbackRequest\x1a\".fastserve.v1.SendFeedbackResponse\"\x00\x12P\n\x08SendMany\x12!.fastserve.v1.SendFeedbackRequest\x1a\x1d.fastserve.v1.FeedbackSummary\"\x00(\x01\x12T\n\x0bShowQuality\x12 .fastserve.v1.ShowQualityRequest\x1a!.fastserve.v1.ShowQualityResponse\"\x00\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'fastserve._proto.fastserve_feedback_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LABELOUTCOME']._serialized_start=594
-  _globals['_LABELOUTCOME']._serialized_end=713
+  _globals['_MODELQUALITY_LABELSENTRY']._loaded_options = None
+  _globals['_MODELQUALITY_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_VERSIONQUALITY_GAPSENTRY']._loaded_options = None
+  _globals['_VERSIONQUALITY_GAPSENTRY']._serialized_options = b'8\001'
+  _globals['_VERSIONQUALITY_BOUNDSENTRY']._loaded_options = None
+  _globals['_VERSIONQUALITY_BOUNDSENTRY']._serialized_options = b'8\001'
+  _globals['_SEGMENTQUALITY_MEASURESENTRY']._loaded_options = None
+  _globals['_SEGMENTQUALITY_MEASURESENTRY']._serialized_options = b'8\001'
+  _globals['_LABELOUTCOME']._serialized_start=1779
+  _globals['_LABELOUTCOME']._serialized_end=1898
   _globals['_LABEL']._serialized_start=42
   _globals['_LABEL']._serialized_end=133
   _globals['_LABELPROBLEM']._serialized_start=135
@@ -42,6 +50,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SENDFEEDBACKRESPONSE']._serialized_end=428
   _globals['_FEEDBACKSUMMARY']._serialized_start=431
   _globals['_FEEDBACKSUMMARY']._serialized_end=592
-  _globals['_FEEDBACK']._serialized_start=716
-  _globals['_FEEDBACK']._serialized_end=889
+  _globals['_SHOWQUALITYREQUEST']._serialized_start=594
+  _globals['_SHOWQUALITYREQUEST']._serialized_end=670
+  _globals['_SHOWQUALITYRESPONSE']._serialized_start=672
+  _globals['_SHOWQUALITYRESPONSE']._serialized_end=737
+  _globals['_MODELQUALITY']._serialized_start=740
+  _globals['_MODELQUALITY']._serialized_end=948
+  _globals['_MODELQUALITY_LABELSENTRY']._serialized_start=903
+  _globals['_MODELQUALITY_LABELSENTRY']._serialized_end=948
+  _globals['_VERSIONQUALITY']._serialized_start=951
+  _globals['_VERSIONQUALITY']._serialized_end=1463
+  _globals['_VERSIONQUALITY_GAPSENTRY']._serialized_start=1373
+  _globals['_VERSIONQUALITY_GAPSENTRY']._serialized_end=1416
+  _globals['_VERSIONQUALITY_BOUNDSENTRY']._serialized_start=1418
+  _globals['_VERSIONQUALITY_BOUNDSENTRY']._serialized_end=1463
+  _globals['_SEGMENTQUALITY']._serialized_start=1466
+  _globals['_SEGMENTQUALITY']._serialized_end=1621
+  _globals['_SEGMENTQUALITY_MEASURESENTRY']._serialized_start=1574
+  _globals['_SEGMENTQUALITY_MEASURESENTRY']._serialized_end=1621
+  _globals['_CONCEPTDETECTOR']._serialized_start=1623
+  _globals['_CONCEPTDETECTOR']._serialized_end=1726
+  _globals['_QUALITYHISTORY']._serialized_start=1728
+  _globals['_QUALITYHISTORY']._serialized_end=1777
+  _globals['_FEEDBACK']._serialized_start=1901
+  _globals['_FEEDBACK']._serialized_end=2160
 # @@protoc_insertion_point(module_scope)

@@ -84,3 +84,117 @@ class FeedbackSummary(_message.Message):
     invalid: int
     problems: _containers.RepeatedCompositeFieldContainer[LabelProblem]
     def __init__(self, joined: _Optional[int] = ..., early: _Optional[int] = ..., late: _Optional[int] = ..., unknown: _Optional[int] = ..., duplicate: _Optional[int] = ..., invalid: _Optional[int] = ..., problems: _Optional[_Iterable[_Union[LabelProblem, _Mapping]]] = ...) -> None: ...
+
+class ShowQualityRequest(_message.Message):
+    __slots__ = ("model", "version", "window_seconds")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: int
+    window_seconds: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., window_seconds: _Optional[int] = ...) -> None: ...
+
+class ShowQualityResponse(_message.Message):
+    __slots__ = ("models",)
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[ModelQuality]
+    def __init__(self, models: _Optional[_Iterable[_Union[ModelQuality, _Mapping]]] = ...) -> None: ...
+
+class ModelQuality(_message.Message):
+    __slots__ = ("model", "labels", "mean_delay_seconds", "versions")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    MEAN_DELAY_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    labels: _containers.ScalarMap[str, int]
+    mean_delay_seconds: float
+    versions: _containers.RepeatedCompositeFieldContainer[VersionQuality]
+    def __init__(self, model: _Optional[str] = ..., labels: _Optional[_Mapping[str, int]] = ..., mean_delay_seconds: _Optional[float] = ..., versions: _Optional[_Iterable[_Union[VersionQuality, _Mapping]]] = ...) -> None: ...
+
+class VersionQuality(_message.Message):
+    __slots__ = ("version", "labelled_rows", "window_seconds", "window_start", "window_end", "is_over", "segments", "gaps", "detectors", "minimum_labels", "bounds", "history")
+    class GapsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class BoundsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LABELLED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_START_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_END_FIELD_NUMBER: _ClassVar[int]
+    IS_OVER_FIELD_NUMBER: _ClassVar[int]
+    SEGMENTS_FIELD_NUMBER: _ClassVar[int]
+    GAPS_FIELD_NUMBER: _ClassVar[int]
+    DETECTORS_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_LABELS_FIELD_NUMBER: _ClassVar[int]
+    BOUNDS_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    labelled_rows: int
+    window_seconds: int
+    window_start: float
+    window_end: float
+    is_over: bool
+    segments: _containers.RepeatedCompositeFieldContainer[SegmentQuality]
+    gaps: _containers.ScalarMap[str, float]
+    detectors: _containers.RepeatedCompositeFieldContainer[ConceptDetector]
+    minimum_labels: int
+    bounds: _containers.ScalarMap[str, float]
+    history: _containers.RepeatedCompositeFieldContainer[QualityHistory]
+    def __init__(self, version: _Optional[int] = ..., labelled_rows: _Optional[int] = ..., window_seconds: _Optional[int] = ..., window_start: _Optional[float] = ..., window_end: _Optional[float] = ..., is_over: bool = ..., segments: _Optional[_Iterable[_Union[SegmentQuality, _Mapping]]] = ..., gaps: _Optional[_Mapping[str, float]] = ..., detectors: _Optional[_Iterable[_Union[ConceptDetector, _Mapping]]] = ..., minimum_labels: _Optional[int] = ..., bounds: _Optional[_Mapping[str, float]] = ..., history: _Optional[_Iterable[_Union[QualityHistory, _Mapping]]] = ...) -> None: ...
+
+class SegmentQuality(_message.Message):
+    __slots__ = ("name", "rows", "measures")
+    class MeasuresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    MEASURES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    rows: int
+    measures: _containers.ScalarMap[str, float]
+    def __init__(self, name: _Optional[str] = ..., rows: _Optional[int] = ..., measures: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class ConceptDetector(_message.Message):
+    __slots__ = ("name", "has_alarm", "mean_error_before", "mean_error_after")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    HAS_ALARM_FIELD_NUMBER: _ClassVar[int]
+    MEAN_ERROR_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    MEAN_ERROR_AFTER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    has_alarm: bool
+    mean_error_before: float
+    mean_error_after: float
+    def __init__(self, name: _Optional[str] = ..., has_alarm: bool = ..., mean_error_before: _Optional[float] = ..., mean_error_after: _Optional[float] = ...) -> None: ...
+
+class QualityHistory(_message.Message):
+    __slots__ = ("measure", "values")
+    MEASURE_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    measure: str
+    values: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, measure: _Optional[str] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...

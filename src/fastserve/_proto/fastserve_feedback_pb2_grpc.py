@@ -45,6 +45,11 @@ class FeedbackStub(object):
                 request_serializer=fastserve__feedback__pb2.SendFeedbackRequest.SerializeToString,
                 response_deserializer=fastserve__feedback__pb2.FeedbackSummary.FromString,
                 _registered_method=True)
+        self.ShowQuality = channel.unary_unary(
+                '/fastserve.v1.Feedback/ShowQuality',
+                request_serializer=fastserve__feedback__pb2.ShowQualityRequest.SerializeToString,
+                response_deserializer=fastserve__feedback__pb2.ShowQualityResponse.FromString,
+                _registered_method=True)
 
 
 class FeedbackServicer(object):
@@ -64,6 +69,13 @@ class FeedbackServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ShowQuality(self, request, context):
+        """How good the versions of a model are, by segment, over one window.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FeedbackServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -76,6 +88,11 @@ def add_FeedbackServicer_to_server(servicer, server):
                     servicer.SendMany,
                     request_deserializer=fastserve__feedback__pb2.SendFeedbackRequest.FromString,
                     response_serializer=fastserve__feedback__pb2.FeedbackSummary.SerializeToString,
+            ),
+            'ShowQuality': grpc.unary_unary_rpc_method_handler(
+                    servicer.ShowQuality,
+                    request_deserializer=fastserve__feedback__pb2.ShowQualityRequest.FromString,
+                    response_serializer=fastserve__feedback__pb2.ShowQualityResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -132,6 +149,33 @@ class Feedback(object):
             '/fastserve.v1.Feedback/SendMany',
             fastserve__feedback__pb2.SendFeedbackRequest.SerializeToString,
             fastserve__feedback__pb2.FeedbackSummary.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ShowQuality(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/fastserve.v1.Feedback/ShowQuality',
+            fastserve__feedback__pb2.ShowQualityRequest.SerializeToString,
+            fastserve__feedback__pb2.ShowQualityResponse.FromString,
             options,
             channel_credentials,
             insecure,

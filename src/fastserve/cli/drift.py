@@ -1,29 +1,18 @@
 """`fastserve drift`: reference profiles, and how far live rows are from them."""
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fastserve.cli.command import Command
 from fastserve.cli.completion import complete_model
 from fastserve.cli.endpoint import endpoint_options, load_options, take_endpoint
+from fastserve.cli.length import read_length
 from fastserve.cli.screen import print_json, printable
 
 if TYPE_CHECKING:
     from fastserve.cli.profile_maker import Made
-
-_UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def _read_length(_context: click.Context, _parameter: click.Parameter, value: str) -> int:
-    """Seconds, also as 5m, 1h, 1d; nothing is 0."""
-    match = re.fullmatch(r"(\d{1,6})([smhd]?)", value or "0")
-    if match is None:
-        raise click.BadParameter(f"{printable(value)!r}: expected seconds, or 5m, 1h, 1d")
-    return int(match[1]) * _UNITS[match[2]]
-
 
 _MODEL = click.argument("model", shell_complete=complete_model)
 _VERSION = click.option(
@@ -35,7 +24,7 @@ _TOP = click.option(
 )  # fmt: skip
 _FEATURES = click.option("--feature", "features", multiple=True, help="This feature; repeat it.")
 _WINDOW = click.option(
-    "--window", callback=_read_length, default="", metavar="LENGTH",
+    "--window", callback=read_length, default="", metavar="LENGTH",
     help="Compare the last 1m, 5m, 1h or 1d; else the last window that was judged.",
 )  # fmt: skip
 

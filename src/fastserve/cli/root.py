@@ -13,7 +13,7 @@ _COMMANDS: Final = {
     "infer": "Send one inference and print the answer.",
     "model": "Ask a server about its models, and change them.",
     "route": "Show and change which version answers, and explain it.",
-    "feedback": "Send what turned out to be true of earlier answers.",
+    "feedback": "Send what turned out to be true, and show how good answers are.",
     "rollout": "Give a new version its traffic step by step, judged.",
     "drift": "Make reference profiles, and show how far live rows are from them.",
     "shadow": "Run a candidate on a share of the traffic, and compare.",

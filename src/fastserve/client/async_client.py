@@ -163,6 +163,17 @@ class AsyncClient:
         """
         return await self._run(feedback.send_call(model, labels), timeout)
 
+    async def show_quality(
+        self,
+        model: str = "",
+        *,
+        version: int = 0,
+        window_seconds: int = 0,
+        timeout: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """As `Client.show_quality`."""
+        return await self._run(feedback.quality_call(model, version, window_seconds), timeout)
+
     async def live(self, *, timeout: float | None = None) -> bool:
         """The server's process answers."""
         return await self._run(calls.server_live(), timeout)

@@ -156,6 +156,22 @@ class Client:
             feedback.SEND_MANY_PATH, messages, feedback.parse_summary, timeout
         )
 
+    def show_quality(
+        self,
+        model: str = "",
+        *,
+        version: int = 0,
+        window_seconds: int = 0,
+        timeout: float | None = None,
+    ) -> list[dict[str, Any]]:
+        """How good a fastserve's versions are, by what labels said; one dict for each model.
+
+        Names are those of proto/fastserve_feedback.proto. Of all models with labels without
+        `model`, of all versions with `version` 0; `window_seconds` 0 is what `model.toml` has
+        judged. Needs an operator's token where there are tokens.
+        """
+        return self._connection.run(feedback.quality_call(model, version, window_seconds), timeout)
+
     def live(self, *, timeout: float | None = None) -> bool:
         """The server's process answers."""
         return self._connection.run(calls.server_live(), timeout)

@@ -1,4 +1,4 @@
-"""Labels for fastserve.v1.Feedback: what turned out to be true of earlier requests."""
+"""fastserve.v1.Feedback: what turned out to be true of earlier requests, and how good that is."""
 
 import itertools
 import numbers
@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from fastserve._proto import fastserve_feedback_pb2 as pb
 from fastserve.client.call import Call, reader
+from fastserve.client.metadata import message_as_dict
 from fastserve.errors import InvalidTensor, quoted
 
 _SERVICE: Final = "/fastserve.v1.Feedback/"
@@ -71,6 +72,16 @@ def send_call(model: str, labels: Labels) -> Call[FeedbackResult]:
     )
 
 
+def quality_call(model: str, version: int, window_seconds: int) -> Call[list[dict[str, Any]]]:
+    """Of all models that have labels where `model` is empty."""
+    request = pb.ShowQualityRequest(model=model, version=version, window_seconds=window_seconds)
+    return Call(
+        _SERVICE + "ShowQuality",
+        request.SerializeToString(),
+        reader(pb.ShowQualityResponse, _models),
+    )
+
+
 def messages(model: str, labels: Labels) -> Iterator[bytes]:
     """The messages of a stream, made as they are sent. At least one: it names the model."""
     rest = iter(_listed(labels))
@@ -104,6 +115,10 @@ def _message(label: Label) -> pb.Label:
             f"the label of request {quoted(label.id)}: expected numbers or texts: {error}"
         ) from None
     return message
+
+
+def _models(response: pb.ShowQualityResponse) -> list[dict[str, Any]]:
+    return [message_as_dict(each) for each in response.models]
 
 
 def _result(response: pb.SendFeedbackResponse) -> FeedbackResult:

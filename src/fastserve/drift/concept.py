@@ -48,9 +48,9 @@ class ConceptWatch:
         self._quiet_rows = dict.fromkeys(DETECTORS, 0)
 
     @property
-    def standing(self) -> dict[str, bool]:
-        """By detector."""
-        return {name: name in self._raised for name in DETECTORS}
+    def standing(self) -> dict[str, Change | None]:
+        """By detector the change that raised its alarm; None while there is none."""
+        return {name: self._raised.get(name) for name in DETECTORS}
 
     def add(self, errors: NDArray[np.float64]) -> list[ConceptChange]:
         """Takes errors in the order of their labels. Shape: [n]."""

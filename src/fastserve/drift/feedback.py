@@ -129,7 +129,8 @@ class Feedback:
     def _take(self, model: str, labels: Sequence[Label], *, may_wait: bool) -> list[LabelResult]:
         # Each row of a prediction takes a byte at least.
         most = self._settings.max_record_bytes
-        results = [_first_look(label, most) for label in labels]
+        now_ns = int(self._clock.time() * 1e9)
+        results = [_first_look(label, most, now_ns) for label in labels]
         sound = [place for place, result in enumerate(results) if result.outcome == "joined"]
         joined = self._store.join(
             model,
@@ -174,6 +175,6 @@ class Feedback:
         return feedback
 
 
-def _first_look(label: Label, max_values: int) -> LabelResult:
-    problem = problem_of(label, max_values)
+def _first_look(label: Label, max_values: int, now_ns: int) -> LabelResult:
+    problem = problem_of(label, max_values, now_ns)
     return LabelResult("invalid", problem) if problem else _JOINED

@@ -3,13 +3,12 @@
 Thread: the event loop's.
 """
 
-import math
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
 from fastserve._core import core
 from fastserve.drift.feedback_label import OUTCOMES
-from fastserve.drift.quality_windows import ALL
+from fastserve.drift.feedback_view import QualityView, view
 from fastserve.metric_source import MetricFamily, Sample
 
 if TYPE_CHECKING:  # numpy, which a server without labels does not need
@@ -98,59 +97,50 @@ class FeedbackFigures:
             [({"model": each.model}, each.delay_seconds) for each in self._feedback.models],
         )
         versions = [each for model in self._feedback.models for each in model.versions]
+        views = [view(each) for each in versions]
         yield _gauge(
             "fastserve_quality",
             "Live quality by measure over the last closed window, or the first that still runs",
-            [sample for each in versions for sample in _quality(each)],
+            [
+                (_labels(each.quality) | {"segment": segment.name, "measure": measure}, value)
+                for each in views
+                for segment in each.segments
+                for measure, value in segment.measures.items()
+            ],
         )
         yield _gauge(
             "fastserve_quality_labels",
             "Labelled rows of that window",
             [
-                (_labels(each) | {"segment": segment}, float(sums.rows))
-                for each in versions
-                if each.shown is not None
-                for segment, sums in each.shown.sums.items()
+                (_labels(each.quality) | {"segment": segment.name}, float(segment.rows))
+                for each in views
+                for segment in each.segments
             ],
         )
         yield _gauge(
             "fastserve_quality_window_end_timestamp_seconds",
             "When that window ends, since the epoch",
-            [(_labels(each), each.shown.end) for each in versions if each.shown is not None],
+            [(_labels(each.quality), each.window.end) for each in views if each.window is not None],
         )
         yield _gauge(
             "fastserve_concept_drift_alarm",
             "1 while the detector's alarm stands",
             [
-                (_labels(each) | {"detector": detector}, float(is_raised))
+                (_labels(each) | {"detector": detector}, float(change is not None))
                 for each in versions
-                for detector, is_raised in each.concept.standing.items()
+                for detector, change in each.concept.standing.items()
             ],
         )
         yield _gauge(
             "fastserve_fairness_gap",
             "Largest rate of any value of the segment minus the smallest, in that window",
-            [sample for each in versions for sample in _gaps(each)],
+            [sample for each in views for sample in _gaps(each)],
         )
 
 
-def _quality(quality: "VersionQuality") -> Iterator[Sample]:
-    window = quality.shown
-    if window is None:
-        return
-    for segment, sums in window.sums.items():
-        if segment != ALL and sums.rows < quality.config.minimum_labels:
-            continue
-        for measure, value in sums.measures().items():
-            if not math.isnan(value):
-                yield _labels(quality) | {"segment": segment, "measure": measure}, value
-
-
-def _gaps(quality: "VersionQuality") -> Iterator[Sample]:
-    window = quality.shown
-    if window is None or not quality.config.segment:
-        return
-    for measure, gap in quality.gaps(window).items():
+def _gaps(shown: QualityView) -> Iterator[Sample]:
+    quality = shown.quality
+    for measure, gap in shown.gaps.items():
         yield _labels(quality) | {"segment": quality.config.segment, "measure": measure}, gap
 
 

@@ -13,6 +13,10 @@ OUTCOMES: Final[tuple[Outcome, ...]] = (
 
 MAX_ID_BYTES: Final = 1024
 MAX_TEXT_CHARACTERS: Final = 256
+# In 1973: seconds, milliseconds or microseconds since the epoch are earlier, taken as nanoseconds.
+EARLIEST_NS: Final = 10**17
+# A clock that is further ahead is wrong.
+MAX_AHEAD_NS: Final = 86_400 * 10**9
 
 
 class Label(NamedTuple):
@@ -38,24 +42,27 @@ class InvalidLabel(ValueError):  # noqa: N818 - as fastserve.errors names its cl
     """A label that says nothing about its prediction; the message says why."""
 
 
-def problem_of(label: Label, max_values: int) -> str:
+def problem_of(label: Label, max_values: int, now_ns: int) -> str:
     """What is wrong with a label whatever its prediction; empty when nothing is.
 
-    `max_values`: the most rows that any prediction that is kept can have.
+    `max_values`: the most rows that any prediction that is kept can have. `now_ns`: since 1970.
     """
     if label.problem or not label.id:
         return label.problem or "has no request id"
     if len(label.id.encode()) > MAX_ID_BYTES:
         return f"its id has more than {MAX_ID_BYTES} bytes"
+    if label.time_ns and not EARLIEST_NS <= label.time_ns <= now_ns + MAX_AHEAD_NS:
+        return f"became known at {label.time_ns}: expected nanoseconds since the epoch, until now"
     if not label.values:
         return "has no value: expected one for each row of the request"
     if len(label.values) > max_values:
         return f"has {len(label.values)} values, no prediction that is kept has so many rows"
-    for row, value in enumerate(label.values):
-        problem = _problem_of_value(value)
-        if problem:
-            return f"row {row} {problem}"
-    return ""
+    problems = (
+        f"row {row} {problem}"
+        for row, value in enumerate(label.values)
+        if (problem := _problem_of_value(value))
+    )
+    return next(problems, "")
 
 
 def _problem_of_value(value: Value) -> str:

@@ -53,6 +53,7 @@ class ModelFeedback:
         self._segments = SegmentTable(config, max_segments)
         # From a request's arrival to its label, over all that were joined.
         self.delay_seconds = 0.0
+        self.joined = 0
         # The version labelled last is the last one.
         self._judges: dict[int, tuple[Layout, _Judge]] = {}
 
@@ -144,13 +145,8 @@ class ModelFeedback:
                 problems[pair.place] = str(error)
         if not sound:
             return
-        self.delay_seconds += (
-            sum(
-                max(0.0, (pair.label.time_ns or now * 1e9) - pair.prediction.time_ns)
-                for pair in sound
-            )
-            / 1e9
-        )
+        self.joined += len(sound)
+        self.delay_seconds += sum(_delay_ns(pair, int(now * 1e9)) for pair in sound) / 1e9
         truth = np.array(truths, np.float64 if judge.classifier is None else np.int64)
         rows = _judged(judge, sound, truth)
         segments = (
@@ -180,6 +176,12 @@ def _all_readable(judge: _Judge, pairs: Sequence[Pair]) -> bool:
         return True
     is_sound = ~np.isnan(values) if judge.classifier is not None else np.isfinite(values)
     return bool(is_sound.all())
+
+
+def _delay_ns(pair: Pair, now_ns: int) -> int:
+    """From the request to its label. Clocks differ: one that is ahead makes no delay longer."""
+    told_ns = min(pair.label.time_ns or now_ns, now_ns)
+    return max(0, told_ns - pair.prediction.time_ns)
 
 
 def _judged(

@@ -1,6 +1,8 @@
 """The live quality of one version: windows, detectors, and the alarms that follow from them."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,9 @@ from fastserve.drift.quality_classification import ClassificationSums, JudgedRow
 from fastserve.drift.quality_regression import RegressionSums
 from fastserve.drift.quality_windows import ALL, QualityWindow, QualityWindows, Sums
 from fastserve.model_config import FeedbackConfig
+
+# Judged windows whose measures are kept.
+HISTORY: Final = 24
 
 
 class VersionQuality:
@@ -35,6 +40,8 @@ class VersionQuality:
         self.labels = 0
         # Of all labels, those that say that the class was another one; numbers are never wrong.
         self.wrong = 0
+        # Measures of the last windows that were judged, oldest first.
+        self.history: deque[dict[str, float]] = deque(maxlen=HISTORY)
 
     def add(
         self, rows: JudgedRows | NDArray[np.float64], segments: Sequence[str] | None, now: float
@@ -62,9 +69,12 @@ class VersionQuality:
     def roll(self, now: float) -> Iterator[Alarm]:
         """Closes the windows that are over; what the judged one says."""
         for length, window in self.windows.roll(now):
-            if length == self.config.window_seconds:
+            # One with fewer labels says nothing, and clears nothing.
+            if length == self.config.window_seconds and window.rows >= self.config.minimum_labels:
+                measures = window.sums[ALL].measures() | self.gaps(window)
+                self.history.append(measures)
                 version = (self.model, self.version)
-                yield from judge_window(window, self.gaps(window), self.config, version, now)
+                yield from judge_window(window, measures, self.config, version, now)
 
     @property
     def shown(self) -> QualityWindow | None:

@@ -1,11 +1,11 @@
 """Alarms of kind "quality": a closed window held against the bounds that model.toml names."""
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, Protocol
 
 from fastserve.drift.alarm import Alarm, Evidence, Kind, Window
-from fastserve.drift.quality_windows import ALL, QualityWindow
+from fastserve.drift.quality_windows import QualityWindow
 from fastserve.model_config import QUALITY_MEASURES, FeedbackConfig
 
 # What labels can raise.
@@ -23,18 +23,15 @@ class AlarmSink(Protocol):
 
 def judge_window(
     window: QualityWindow,
-    gaps: dict[str, float],
+    measures: Mapping[str, float],
     config: FeedbackConfig,
     version: tuple[str, int],
     now: float,
 ) -> Iterator[Alarm]:
     """One for each bound whose measure the window tells: raised where it is worse, else cleared.
 
-    A window with fewer labels than `minimum_labels` says nothing, and clears nothing.
+    `measures`: of all its rows, the gaps between segments among them.
     """
-    if window.rows < config.minimum_labels:
-        return
-    measures = window.sums[ALL].measures() | gaps
     for measure, bound in config.bounds.items():
         value = measures.get(measure, math.nan)
         if math.isnan(value):

@@ -80,9 +80,13 @@ class QualityWindows:
                 self._merge_up(window)
         return closed
 
+    def closed(self, length: int) -> QualityWindow | None:
+        """The last one that is over."""
+        return self._closed.get(length)
+
     def shown(self, length: int) -> QualityWindow | None:
         """The last one that is over; while there is none, the one that runs so far."""
-        return self._closed.get(length) or self.running(length)
+        return self.closed(length) or self.running(length)
 
     def running(self, length: int) -> QualityWindow | None:
         """What has come of the open window, the open minute included; None without rows."""

@@ -55,6 +55,7 @@ LEAST_ROLE: Final[Mapping[str, Role]] = {
     # Who asked for a prediction is who learns what was true.
     "/fastserve.v1.Feedback/Send": Role.INFER,
     "/fastserve.v1.Feedback/SendMany": Role.INFER,
+    "/fastserve.v1.Feedback/ShowQuality": Role.OPERATOR,
     "/fastserve.v1.Control/ListModels": Role.OPERATOR,
     "/fastserve.v1.Control/DescribeModel": Role.OPERATOR,
     "/fastserve.v1.Control/CheckModel": Role.OPERATOR,
