@@ -305,8 +305,8 @@ class Server:
             self._page.close()
         if self._transport is not None:
             await self._transport.stop()
-        await asyncio.to_thread(self._watch.close)
-        await self._hosting.stop()
+        # Both wait for others: disks, collectors, webhooks. The audit log is last, to have it all.
+        await asyncio.gather(asyncio.to_thread(self._watch.close), self._hosting.stop())
         self._state.close()
         self._engine.close()
 

@@ -23,6 +23,7 @@ from fastserve.models.loader import LoadedVersion
 from fastserve.models.record import VersionRecord
 from fastserve.models.state import State
 from fastserve.observe.audit import AuditEvent
+from fastserve.observe.closing import close_together
 from fastserve.observe.logs import get_logger
 from fastserve.observe.webhook import Webhooks
 from fastserve.state_folder import StateFolder
@@ -109,8 +110,8 @@ class Watching:
         if self.feedback is not None:
             await self.feedback.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(self.capturing.close)
-        await asyncio.to_thread(self.webhooks.close)
+        parts = {"capture": self.capturing.close, "webhooks": self.webhooks.close}
+        await asyncio.to_thread(close_together, parts)
 
     def _follow(self, record: VersionRecord, before: State) -> None:
         if State.READY in (record.state, before):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from fastserve._core import core
+from fastserve.observe.closing import close_together
 
 LOOK_SECONDS: Final = 0.1
 # Turned into Python objects at a time: about a millisecond with the GIL.
@@ -47,8 +48,7 @@ class CallFeed:
         """Waits for the writers, a bounded time. Thread: not the event loop's."""
         self._is_closing.set()
         self._thread.join()
-        for writer in self._writers:
-            writer.close()
+        close_together({type(writer).__name__: writer.close for writer in self._writers})
 
     def _run(self) -> None:
         while not self._is_closing.wait(LOOK_SECONDS):
