@@ -19,6 +19,8 @@ from fastserve.observe.metrics_text import (
     Format,
     LabelledFamily,
     accepts_gzip,
+    all_label_pairs,
+    label_pairs,
     label_value,
     negotiate,
     write,
@@ -175,6 +177,17 @@ def test_exemplar_keeps_its_time_until_another_takes_its_place():
     # As the clocks have it a little later; it is the same request.
     assert time_of(measured("m", [2] * 21, 2, [exemplar(3, "a", age_ns=3 * 10**9)])) == first
     assert time_of(measured("m", [3] * 21, 3, [exemplar(3, "b", age_ns=5 * 10**9)])) != first
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.text(max_size=3), max_size=3)))
+def test_labels_of_many_samples_are_written_as_those_of_each(labels):
+    assert all_label_pairs(labels) == [label_pairs(each) for each in labels]
+
+
+@given(st.lists(st.tuples(st.text(max_size=3), st.text(max_size=3))))
+def test_labels_of_the_same_names_are_written_as_those_of_each(values):
+    labels = [{"b": first, "a": second} for first, second in values]
+    assert all_label_pairs(labels) == [label_pairs(each) for each in labels]
 
 
 def test_histogram_forgets_versions_that_are_gone():

@@ -4,12 +4,19 @@ Thread: the event loop's.
 """
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
+from operator import attrgetter
+from typing import Final, NamedTuple, Self
 
-from fastserve.drift.judgement import SHORT_NAMES, top
+from fastserve.drift.judgement import SHORT_NAMES, Finding, top
 from fastserve.drift.monitor import DriftMonitor
 from fastserve.drift.version_watch import Verdict, VersionWatch
-from fastserve.metric_source import MetricFamily, Sample
+from fastserve.metric_source import MOST_SAMPLES, MetricFamily, Sample
+
+_SCORES: Final = tuple(SHORT_NAMES.values())
+_read_scores: Final = attrgetter(*SHORT_NAMES)
+# Of all versions: with each one's scores and alarm they are within what the page takes.
+_MOST_FEATURES: Final = MOST_SAMPLES // (len(SHORT_NAMES) + 2)
 
 
 class RowFigures:
@@ -58,6 +65,8 @@ class DriftFigures:
         watches = self._monitor.watches
         # Each taken once: a thread may be judging the next window.
         verdicts = [(each, verdict) for each in watches if (verdict := each.verdict) is not None]
+        most = max(1, _MOST_FEATURES // max(1, len(verdicts)))
+        shown = [_Shown.of(watch, verdict, most) for watch, verdict in verdicts]
         profiles = [(each, each.profile) for each in watches]
         yield _gauge(
             "fastserve_drift_profile_rows",
@@ -72,12 +81,12 @@ class DriftFigures:
         yield _gauge(
             "fastserve_drift_score",
             "How far the last judged window is from the reference profile, by score",
-            [sample for each in verdicts for sample in _scores(*each)],
+            [sample for each in shown for sample in each.scores()],
         )
         yield _gauge(
             "fastserve_drift_alarm",
             "1 while the feature's alarm stands",
-            [sample for each in verdicts for sample in _standing(*each)],
+            [sample for each in shown for sample in each.standing()],
         )
         yield MetricFamily(
             "fastserve_alarms_total",
@@ -104,19 +113,34 @@ def _row_counters(watches: list[VersionWatch]) -> Iterator[MetricFamily]:
         yield MetricFamily(name, text, "counter", samples)
 
 
-def _scores(watch: VersionWatch, verdict: Verdict) -> Iterator[Sample]:
-    for finding in top(verdict.findings, watch.rules.metric_features):
-        labels = _labels(watch) | {"feature": watch.features[finding.feature].name}
-        for field, name in SHORT_NAMES.items():
-            score = getattr(finding.scores, field)
-            if not math.isnan(score):
-                yield labels | {"score": name}, score
+class _Shown(NamedTuple):
+    """A verdict's features that are shown, each by its labels."""
 
+    verdict: Verdict
+    features: list[tuple[dict[str, str], Finding]]
 
-def _standing(watch: VersionWatch, verdict: Verdict) -> Iterator[Sample]:
-    for finding in top(verdict.findings, watch.rules.metric_features):
-        labels = _labels(watch) | {"feature": watch.features[finding.feature].name}
-        yield labels, float(verdict.is_raised[finding.feature])
+    @classmethod
+    def of(cls, watch: VersionWatch, verdict: Verdict, most: int) -> Self:
+        """The `most` most severe at most, in their order: lines that stay in place stay written."""
+        count = min(watch.rules.metric_features, most)
+        findings: Sequence[Finding] = verdict.findings
+        if len(findings) > count:
+            findings = sorted(top(findings, count), key=lambda each: each.feature)
+        labels = _labels(watch)
+        return cls(
+            verdict,
+            [({**labels, "feature": watch.features[each.feature].name}, each) for each in findings],
+        )
+
+    def scores(self) -> Iterator[Sample]:
+        for labels, finding in self.features:
+            for name, score in zip(_SCORES, _read_scores(finding.scores), strict=True):
+                if not math.isnan(score):
+                    yield {**labels, "score": name}, score
+
+    def standing(self) -> Iterator[Sample]:
+        for labels, finding in self.features:
+            yield labels, float(self.verdict.is_raised[finding.feature])
 
 
 def _labels(watch: VersionWatch) -> dict[str, str]:

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final, NamedTuple
 
 from fastserve._core import core
-from fastserve.observe.metrics_text import Format, escaped, head, label_pairs, number
+from fastserve.observe.metrics_text import Format, escaped, head, label_pairs, number, numbers
 
 _PHASE_WITH_EXEMPLARS: Final = "total"
 
@@ -76,7 +76,7 @@ class HistogramText:
         exemplars = self._stamp(measured, form, {} if last is None else last.exemplars)
         if last and last[:3] == (counts, sum_ns, exemplars):
             return last
-        values = [number(count) for count in accumulate(counts)]
+        values = numbers(accumulate(counts))
         total = values[-1]
         for bucket, exemplar in exemplars.items():
             values[bucket] += exemplar.text

@@ -9,7 +9,7 @@ import enum
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -73,6 +73,14 @@ def number(value: float) -> str:
     return text
 
 
+def numbers(values: Iterable[float]) -> list[str]:
+    """`number` of each, without a call for each."""
+    return [
+        repr(value) if -_GO_EXPONENT < value < _GO_EXPONENT else number(value)
+        for value in map(float, values)
+    ]
+
+
 def escaped(text: str) -> str:
     """For between quotes; what cannot stand on a page is replaced."""
     if _UNFIT.search(text):
@@ -101,6 +109,22 @@ def label_pairs(labels: Mapping[str, str]) -> str:
     """`a="x",b="y"`, by name."""
     names, template = _pairs_template(tuple(labels))
     return template % tuple([label_value(labels[name]) for name in names])
+
+
+def all_label_pairs(labels: Sequence[Mapping[str, str]]) -> list[str]:
+    """`label_pairs` of each: by columns where all have the same names, as those of a family do."""
+    names, template = _pairs_template(tuple(labels[0]) if labels else ())
+    if not names or set(map(len, labels)) != {len(names)}:
+        return [label_pairs(each) for each in labels]
+    columns = []
+    try:
+        for name in names:
+            column = [each[name] for each in labels]
+            written = {value: label_value(value) for value in set(column)}
+            columns.append(map(written.__getitem__, column))
+    except KeyError:
+        return [label_pairs(each) for each in labels]
+    return [template % row for row in zip(*columns, strict=True)]
 
 
 @lru_cache(maxsize=256)
@@ -139,7 +163,7 @@ class LabelledFamily:
         self._texts: dict[Format, str] = {}
         samples = family.samples
         if before is None or len(before.family.samples) != len(samples):
-            self.pairs = [label_pairs(labels) for labels, _ in samples]
+            self.pairs = all_label_pairs([labels for labels, _ in samples])
         else:
             self.pairs = [
                 pairs if labels == old else label_pairs(labels)
@@ -154,12 +178,15 @@ class LabelledFamily:
             text = self._texts[form] = "".join(self._lines(form))
         return text
 
-    def _lines(self, form: Format) -> Iterator[str]:
+    def _lines(self, form: Format) -> list[str]:
         family = self.family
         name = family.name
-        yield head(name, family.help, family.type, form)
-        for pairs, (_, value) in zip(self.pairs, family.samples, strict=True):
-            yield f"{name}{{{pairs}}} {number(value)}\n" if pairs else f"{name} {number(value)}\n"
+        values = numbers([value for _, value in family.samples])
+        lines = [
+            f"{name}{{{pairs}}} {value}\n" if pairs else f"{name} {value}\n"
+            for pairs, value in zip(self.pairs, values, strict=True)
+        ]
+        return [head(name, family.help, family.type, form), *lines]
 
     def check(self) -> None:
         """What a source must keep to. Errors: ValueError that says what is wrong."""
