@@ -300,12 +300,92 @@ def many(folder: Path, scale: float) -> dict[str, float]:
     }
 
 
+def _longest_waits(target: str, pid: int, is_over: Any, found: Any) -> None:
+    """The longest health check and inference of a caller who asks all the time.
+
+    And the longest health check without what its server's event loop waited for a core: on a
+    machine where others work too, the rest of it is not ours.
+    """
+    longest = {"health_check": 0.0, "health_check_with_a_core": 0.0, "inference": 0.0}
+
+    def note(name: str, seconds: float) -> None:
+        longest[name] = max(longest[name], seconds)
+
+    with grpc.insecure_channel(target) as channel:
+        check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+        infer: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        while not is_over.value:
+            begun, waited = time.perf_counter(), _waited_for_a_core(pid)
+            check(b"", timeout=30)
+            seconds = time.perf_counter() - begun
+            note("health_check", seconds)
+            note("health_check_with_a_core", seconds - (_waited_for_a_core(pid) - waited))
+            begun = time.perf_counter()
+            infer(message(), timeout=30)
+            note("inference", time.perf_counter() - begun)
+            time.sleep(0.002)
+    found.put(longest)
+
+
+def _waited_for_a_core(thread: int) -> float:
+    """Seconds in which the thread could have run and had no core, since it began."""
+    fields = Path(f"/proc/{thread}/task/{thread}/schedstat").read_text(encoding="ascii").split()
+    return int(fields[1]) / 1e9
+
+
+def files_with_the_call(folder: Path, scale: float) -> dict[str, float]:
+    """The longest waits of others beside loads of a 200 MB file that comes with the call."""
+    repository = folder / "files"
+    put(repository, "m", 1, lookup(1))
+    request = pb.RepositoryModelLoadRequest(model_name="given")
+    config = {"platform": "onnxruntime_onnx", "max_batch_size": 8}
+    request.parameters["config"].string_param = json.dumps(config)
+    request.parameters["file:1/model.onnx"].bytes_param = lookup(2, 200_000_000)
+    data = request.SerializeToString()
+    options = ("--explicit", "--load-model", "m", "--max-message-bytes", "1GiB")
+    count = max(3, int(20 * scale))
+    longest: dict[str, dict[str, float]] = {}
+    with (
+        Fastserve(repository, folder / "files.log", cores=BOTH_CORES, options=options) as server,
+        grpc.insecure_channel(
+            server.grpc, options=[("grpc.max_send_message_length", -1)]
+        ) as channel,
+    ):
+        load_files: Any = channel.unary_unary("/inference.GRPCInferenceService/RepositoryModelLoad")
+        for name in ("quiet", "loading"):
+            is_over = multiprocessing.Value("b", 0)
+            found: Any = multiprocessing.Queue()
+            arguments = (server.grpc, server.process.pid, is_over, found)
+            asker = multiprocessing.Process(target=_longest_waits, args=arguments)
+            asker.start()
+            begun = time.monotonic()
+            if name == "loading":
+                for _ in range(count):
+                    load_files(data, timeout=120)
+                seconds = (time.monotonic() - begun) / count
+            else:
+                time.sleep(5)
+            is_over.value = 1
+            longest[name] = found.get(timeout=60)
+            asker.join(30)
+    return {
+        "loads": count,
+        "seconds_a_load": seconds,
+        **{
+            f"longest_{what}_{name}_ms": seconds * 1000
+            for name, waits in longest.items()
+            for what, seconds in waits.items()
+        },
+    }
+
+
 FIGURES: dict[str, Callable[[Path, float], dict[str, float]]] = {
     "swaps": swaps,
     "p99": p99_while_swapping,
     "back": going_back,
     "memory": memory,
     "many": many,
+    "files": files_with_the_call,
 }
 
 

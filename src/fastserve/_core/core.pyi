@@ -113,7 +113,7 @@ class Library:
     @property
     def providers(self) -> list[str]: ...
 
-def read_onnx_facts(model: bytes) -> OnnxFacts:
+def read_onnx_facts(model: bytes | memoryview) -> OnnxFacts:
     """What an ONNX file says about itself, in one pass that steps over tensors' data, GIL released.
 
     Raises CoreError: 15 when it is not an ONNX file, 12 for ONNX Runtime's own format.
@@ -132,10 +132,10 @@ class Session:
     def __init__(
         self,
         library: Library,
-        model: bytes,
+        model: bytes | memoryview,
         options: Mapping[str, Any],
         log_id: str,
-        external: Mapping[str, bytes] | None = None,
+        external: Mapping[str, bytes | memoryview] | None = None,
     ) -> None: ...
     @property
     def inputs(self) -> list[TensorSpec]: ...
@@ -387,7 +387,8 @@ class RawPort:
     def close(self) -> None: ...
 
 # kind, call id, payload. "start": (path, peer, deadline_ns or -1, [(key, value)]) with value
-# str, or bytes for "-bin" keys; "message": bytes; the others: None.
+# str, or bytes for "-bin" keys; "message": bytes, or a memoryview of a large one where it lies,
+# from 1 MiB on; the others: None.
 BridgeEvent: TypeAlias = tuple[
     Literal["start", "message", "half_close", "cancelled", "writable"], int, Any
 ]

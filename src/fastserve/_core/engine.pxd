@@ -22,6 +22,8 @@ cdef extern from "fastserve/base/buffer.h" namespace "fastserve" nogil:
     cdef cppclass CBuffer "fastserve::Buffer":
         const void* data()
         size_t size()
+        void shrink(size_t keep_bytes)
+        void swap(CBuffer& other)
 
 cdef extern from "fastserve/runtime/signature.h" namespace "fastserve::runtime" nogil:
     cdef cppclass CTensorSpec "fastserve::runtime::TensorSpec":

@@ -1,4 +1,6 @@
 # Library, Session, Version and Engine of core.pyi.
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+
 from fastserve._core cimport watch as w
 
 
@@ -79,6 +81,20 @@ cdef str text_of(const string& value):
 
 cdef CByteSpan span_of(bytes data):
     return as_bytes(CStringView(<const char*>data, <size_t>len(data)))
+
+
+# The bytes of whatever has bytes, which stay where they are as long as this lives.
+cdef class HeldBytes:
+    cdef Py_buffer view
+
+    def __cinit__(self, data):
+        PyObject_GetBuffer(data, &self.view, PyBUF_SIMPLE)
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.view)
+
+    cdef CByteSpan span(self):
+        return as_bytes(CStringView(<const char*>self.view.buf, <size_t>self.view.len))
 
 
 cdef str datatype_of(c.CDType dtype):
@@ -177,19 +193,23 @@ cdef c.CSessionOptions session_options(object options) except *:
     return result
 
 
-# `files` must stay as it is while the spans are used.
-cdef vector[c.CExternalFile] external_files(object files) except *:
+# `held` gets what must live while the spans are used.
+cdef vector[c.CExternalFile] external_files(object files, list held) except *:
     cdef vector[c.CExternalFile] result
     cdef c.CExternalFile file
-    for name, data in dict(files).items():
+    cdef HeldBytes data
+    for name, content in files.items():
+        data = HeldBytes(content)
+        held.append(data)
         file.name = str(name).encode()
-        file.data = span_of(data)
+        file.data = data.span()
         result.push_back(file)
     return result
 
 
-def read_onnx_facts(bytes model not None):
-    cdef CByteSpan data = span_of(model)
+def read_onnx_facts(model):
+    cdef HeldBytes content = HeldBytes(model)
+    cdef CByteSpan data = content.span()
     cdef c.CResult[c.COnnxFacts]* read
     cdef vector[c.CExternalTensor] tensors
     cdef vector[pair[string, string]] entries
@@ -221,14 +241,14 @@ def read_onnx_facts(bytes model not None):
 cdef class Session:
     cdef shared_ptr[c.CSession] handle
 
-    def __init__(self, Library library not None, bytes model not None, options,
-                 str log_id not None, external=None):
+    def __init__(self, Library library not None, model, options, str log_id not None,
+                 external=None):
         cdef c.CSessionOptions session = session_options(options)
         cdef string name = log_id.encode()
-        cdef CByteSpan data = span_of(model)
-        # A copy of the mapping holds on to the bytes that the spans look at.
-        held = dict(external or {})
-        cdef vector[c.CExternalFile] files = external_files(held)
+        cdef HeldBytes content = HeldBytes(model)
+        cdef CByteSpan data = content.span()
+        cdef list held = []
+        cdef vector[c.CExternalFile] files = external_files(external or {}, held)
         cdef c.CResult[shared_ptr[c.CSession]]* made
         with nogil:
             made = new c.CResult[shared_ptr[c.CSession]](

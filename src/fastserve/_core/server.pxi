@@ -1,8 +1,38 @@
 # Server of core.pyi: the transport with its bridge.
+from cpython.buffer cimport PyBuffer_FillInfo
+
 from fastserve._core cimport server as s
 from fastserve._core.wire cimport CCode
 
 _EVENT_KINDS = ("start", "message", "half_close", "cancelled", "writable")
+
+
+# Copying a message holds up whoever waits for the GIL: 200 MB some tenth of a second.
+cdef size_t LARGE_MESSAGE_BYTES = 1 << 20
+
+
+# The bytes of one received message, where they lie. Python sees them through a memoryview alone.
+cdef class MessageBytes:
+    cdef c.CBuffer buffer
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, <void*>self.buffer.data(), <Py_ssize_t>self.buffer.size(),
+                          True, flags)
+
+    def __dealloc__(self):
+        # The system takes the pages back one by one.
+        with nogil:
+            self.buffer.shrink(0)
+
+
+cdef object received_bytes(c.CBuffer* buffer):
+    cdef const char* data = <const char*>buffer.data()
+    cdef MessageBytes held
+    if buffer.size() < LARGE_MESSAGE_BYTES:
+        return data[:buffer.size()]
+    held = MessageBytes()
+    held.buffer.swap(buffer[0])
+    return memoryview(held)
 
 
 cdef bytes encoded(object text):
@@ -148,7 +178,6 @@ cdef class Server:
 
     def take_events(self):
         cdef vector[s.CBridgeEvent] events
-        cdef const char* data
         cdef size_t i
         self.bridge.get().take_events(&events)
         result = []
@@ -161,8 +190,7 @@ cdef class Server:
                     metadata_list(events[i].metadata),
                 )
             elif events[i].kind == s.CEventKind.kMessage:
-                data = <const char*>events[i].message.data()
-                payload = data[:events[i].message.size()]
+                payload = received_bytes(&events[i].message)
             result.append((_EVENT_KINDS[<int>events[i].kind], events[i].call, payload))
         return result
 

@@ -39,7 +39,7 @@ class ExternalReference(msgspec.Struct, frozen=True):
     length: int | None = None
 
 
-def read_facts(model: bytes) -> core.OnnxFacts:
+def read_facts(model: bytes | memoryview) -> core.OnnxFacts:
     """What the file says about itself. Errors: ArtifactCorrupt, Unsupported."""
     try:
         return core.read_onnx_facts(model)

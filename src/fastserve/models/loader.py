@@ -251,6 +251,7 @@ class Loader:
         notes += declared_notes
         notes += self._run_configured(job, version)
         notes += _run_examples(pinned, version, config)
+        profile = pinned.files.get(PROFILE_FILE)
         loaded = LoadedVersion(
             model=job.model,
             number=job.number,
@@ -266,7 +267,7 @@ class Loader:
                 **config.lineage,
                 **(pinned.manifest.lineage if pinned.manifest is not None else {}),
             },
-            profile=pinned.files.get(PROFILE_FILE),
+            profile=None if profile is None else bytes(profile),
             batching=batching,
             rows=rows,
             costs=tuple(costs),
@@ -360,11 +361,11 @@ def _run_examples(pinned: PinnedVersion, version: core.Version, config: ModelCon
     for name, data in sorted(pinned.files.items()):
         if name.startswith("warmup/"):
             try:
-                version.run(wire_inputs(read_example(name, data, inputs), inputs))
+                version.run(wire_inputs(read_example(name, bytes(data), inputs), inputs))
             except (FastserveError, core.CoreError) as error:
                 notes.append(f"warm-up request left out: {error.args[0]}")
         elif name.startswith("golden/"):
-            check_golden(version, read_example(name, data, inputs), config.golden)
+            check_golden(version, read_example(name, bytes(data), inputs), config.golden)
     return notes
 
 

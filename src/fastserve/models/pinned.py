@@ -38,7 +38,9 @@ PROFILE_FILE: Final = "reference.profile"
 REQUEST_FOLDERS: Final = ("golden", "warmup")
 REQUEST_SUFFIXES: Final = (".npz", ".json")
 
-_Read: TypeAlias = Callable[[str, Rule], bytes]
+# A view of what a caller sent, which stays where it lies.
+Content: TypeAlias = bytes | memoryview
+_Read: TypeAlias = Callable[[str, Rule], Content]
 
 
 class PinnedVersion(msgspec.Struct, frozen=True):
@@ -49,7 +51,7 @@ class PinnedVersion(msgspec.Struct, frozen=True):
     """
 
     model_file: str
-    files: Mapping[str, bytes]
+    files: Mapping[str, Content]
     sha256: Mapping[str, str]
     # As fastserve.models.manifest.content_digest.
     digest: str
@@ -58,11 +60,11 @@ class PinnedVersion(msgspec.Struct, frozen=True):
     references: tuple[ExternalReference, ...]
 
     @property
-    def model(self) -> bytes:
+    def model(self) -> Content:
         return self.files[self.model_file]
 
     @property
-    def external(self) -> dict[str, bytes]:
+    def external(self) -> dict[str, Content]:
         """What ONNX Runtime is given beside the model, by the name that the model uses."""
         return {reference.location: self.files[reference.file] for reference in self.references}
 
@@ -98,18 +100,23 @@ def pin_version(
 
 
 def pin_memory(
-    files: Mapping[str, bytes], model_file: str = MODEL_FILE, *, name: str = "upload"
+    files: Mapping[str, Content], model_file: str = MODEL_FILE, *, name: str = "upload"
 ) -> PinnedVersion:
-    """The same for files that a caller sent. Errors: as `pin_version`."""
+    """The same for files that a caller sent: the model and its external data are not copied.
+
+    Errors: as `pin_version`.
+    """
     for file in files:
         problem = file_name_problem(file)
         if problem:
             raise ArtifactCorrupt(f"{name}: file {quoted(file)} {problem}")
 
-    def read(file: str, _rule: Rule) -> bytes:
+    def read(file: str, rule: Rule) -> Content:
         if file not in files:
             raise ArtifactCorrupt(f"{name}/{file}: is missing")
-        return files[file]
+        data = files[file]
+        # What is small is read by many, and a view of it would keep all files alive.
+        return data if rule in (Rule.MODEL, Rule.EXTERNAL) else bytes(data)
 
     return _pin(name, model_file, files.keys(), read)
 
@@ -147,7 +154,7 @@ class _Pinning:
     """What has been read of a version so far; each file once, as its manifest says."""
 
     def __init__(self, place: str, read: _Read) -> None:
-        self.files: dict[str, bytes] = {}
+        self.files: dict[str, Content] = {}
         self.sha256: dict[str, str] = {}
         self.manifest: Manifest | None = None
         self._place = place
@@ -158,7 +165,7 @@ class _Pinning:
 
         Both ways: a missing file is half a version, and one too many is another version's.
         """
-        data = self.take(MANIFEST_FILE, Rule.MANIFEST)
+        data = bytes(self.take(MANIFEST_FILE, Rule.MANIFEST))
         with _named(self._place):
             manifest = decode_manifest(data)
         missing = sorted(set(manifest.files) - set(present))
@@ -170,7 +177,7 @@ class _Pinning:
             raise self._unlisted(extra)
         self.manifest = manifest
 
-    def take(self, name: str, rule: Rule = Rule.PLAIN) -> bytes:
+    def take(self, name: str, rule: Rule = Rule.PLAIN) -> Content:
         if name not in self.files:
             self.files[name] = self._hashed(name, rule)
         return self.files[name]
@@ -181,7 +188,7 @@ class _Pinning:
             if name not in self.sha256:
                 self._hashed(name, Rule.PLAIN)
 
-    def _hashed(self, name: str, rule: Rule) -> bytes:
+    def _hashed(self, name: str, rule: Rule) -> Content:
         if self.manifest is not None and name not in self.manifest.files:
             raise self._unlisted(name)
         data = self._read(name, rule)

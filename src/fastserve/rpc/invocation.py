@@ -15,6 +15,7 @@ from fastserve.rpc.method_table import (
     BidiStreaming,
     ClientStreaming,
     Method,
+    Received,
     ServerStreaming,
     Unary,
 )
@@ -22,7 +23,7 @@ from fastserve.rpc.method_table import (
 
 async def invoke(
     method: Method,
-    requests: AsyncIterator[bytes],
+    requests: AsyncIterator[Received],
     send: Callable[[bytes], Awaitable[None]],
     context: CallContext,
     access: Access,
@@ -46,7 +47,7 @@ async def invoke(
 
 async def _answer(
     method: Method,
-    requests: AsyncIterator[bytes],
+    requests: AsyncIterator[Received],
     send: Callable[[bytes], Awaitable[None]],
     context: CallContext,
     access: Access,
@@ -69,8 +70,8 @@ async def _answer(
     return WireStatus(trailers=tuple(context.trailers))
 
 
-async def _single(method: Method, requests: AsyncIterator[bytes]) -> Any:
-    received: list[bytes] = []
+async def _single(method: Method, requests: AsyncIterator[Received]) -> Any:
+    received: list[Received] = []
     rpc = method.path.rpartition("/")[2]
     async for data in requests:
         received.append(data)
@@ -84,12 +85,12 @@ async def _single(method: Method, requests: AsyncIterator[bytes]) -> Any:
     return _decode(method, received[0])
 
 
-async def _decoded(method: Method, requests: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+async def _decoded(method: Method, requests: AsyncIterator[Received]) -> AsyncIterator[Any]:
     async for data in requests:
         yield _decode(method, data)
 
 
-def _decode(method: Method, data: bytes) -> Any:
+def _decode(method: Method, data: Received) -> Any:
     try:
         return method.decode(data)
     except DecodeError as error:

@@ -1,7 +1,8 @@
 """Which coroutine answers which path: built from the descriptors, served by any transport."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, TypeAlias, cast
 
 import msgspec
 from google.protobuf.message import Message
@@ -10,6 +11,10 @@ from google.protobuf.message_factory import GetMessageClass
 from fastserve._proto import POOL
 from fastserve.rpc.context import CallContext
 
+# A request's bytes; a view of a large one, where it lies.
+Received: TypeAlias = bytes | memoryview
+# Errors: google.protobuf.message.DecodeError, FastserveError.
+Decoder: TypeAlias = Callable[[Received], Any]
 # Handlers, by what the peer sends and gets.
 Reply: TypeAlias = Message | bytes
 Unary: TypeAlias = Callable[[Any, CallContext], Awaitable[Reply]]
@@ -20,7 +25,10 @@ Handler: TypeAlias = Unary | ServerStreaming | ClientStreaming | BidiStreaming
 
 
 class Method(msgspec.Struct, frozen=True):
-    """One RPC. When `is_raw`, messages reach the handler, and come from it, as bytes."""
+    """One RPC. When `is_raw`, messages reach the handler, and come from it, as bytes.
+
+    With a `decoder` the handler gets what that makes of a request's bytes.
+    """
 
     path: str
     is_client_streaming: bool
@@ -29,10 +37,14 @@ class Method(msgspec.Struct, frozen=True):
     response_type: type[Message]
     handler: Handler
     is_raw: bool = False
+    decoder: Decoder | None = None
 
-    def decode(self, data: bytes) -> Any:
+    def decode(self, data: Received) -> Any:
         """Errors: google.protobuf.message.DecodeError."""
-        return data if self.is_raw else self.request_type.FromString(data)
+        if self.decoder is not None:
+            return self.decoder(data)
+        # Protobuf takes a memoryview too, and copies it.
+        return data if self.is_raw else self.request_type.FromString(cast("bytes", data))
 
     def encode(self, message: Any) -> bytes:
         if self.is_raw:
@@ -61,7 +73,11 @@ class MethodTable:
 
 
 def service_methods(
-    service: str, handlers: Mapping[str, Handler], *, raw: frozenset[str] = frozenset()
+    service: str,
+    handlers: Mapping[str, Handler],
+    *,
+    raw: frozenset[str] = frozenset(),
+    decoders: Mapping[str, Decoder] = MappingProxyType({}),
 ) -> Iterator[Method]:
     """The methods of a service in the pool that have a handler, by RPC name.
 
@@ -81,4 +97,5 @@ def service_methods(
                 response_type=GetMessageClass(rpc.output_type),
                 handler=handlers[rpc.name],
                 is_raw=rpc.name in raw,
+                decoder=decoders.get(rpc.name),
             )

@@ -18,7 +18,7 @@ from fastserve.rpc.calls import Calls
 from fastserve.rpc.context import CallContext, Metadata
 from fastserve.rpc.error_map import UNKNOWN_METHOD, WireStatus
 from fastserve.rpc.invocation import invoke
-from fastserve.rpc.method_table import Method, MethodTable
+from fastserve.rpc.method_table import Method, MethodTable, Received
 
 # More than this on its way to a peer waits for the bridge to say that the peer reads:
 # kWritableWindowBytes of csrc/fastserve/front/bridge.h.
@@ -109,15 +109,15 @@ class _NativeCall(CallContext):
         self.writable = asyncio.Event()
         self._server = server
         # None stands for the peer's half-close.
-        self._received: deque[bytes | None] = deque()
+        self._received: deque[Received | None] = deque()
         self._arrived = asyncio.Event()
         self._unacknowledged_bytes = 0
 
-    def receive(self, message: bytes | None) -> None:
+    def receive(self, message: Received | None) -> None:
         self._received.append(message)
         self._arrived.set()
 
-    async def requests(self) -> AsyncIterator[bytes]:
+    async def requests(self) -> AsyncIterator[Received]:
         while True:
             while not self._received:
                 self._arrived.clear()

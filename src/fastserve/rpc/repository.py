@@ -7,7 +7,7 @@ Triton refuses them; fastserve.v1.Control has them in every mode.
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.errors import (
@@ -23,15 +23,19 @@ from fastserve.models.catalog import Catalog
 from fastserve.models.load_pool import LoadPool
 from fastserve.models.loader import LoadJob
 from fastserve.models.model_settings import ModelSettings, settings_from_json
-from fastserve.models.pinned import pin_memory
+from fastserve.models.pinned import Content, pin_memory
 from fastserve.models.record import ModelRecord
 from fastserve.models.repository import check_model_name
 from fastserve.models.state import State
 from fastserve.rpc.context import CallContext
+from fastserve.rpc.load_request import FILE_PREFIX, LoadRequest, read_load_request
 from fastserve.rpc.method_table import Method, service_methods
 from fastserve.rpc.operations import Operations
 
 SERVICE: Final = "inference.GRPCInferenceService"
+
+# By version and name.
+_Files: TypeAlias = dict[int, dict[str, Content]]
 
 _FILE: Final = re.compile(r"file:([1-9][0-9]{0,17})/(.+)", re.DOTALL)
 _NO_NAMES: Final = "'repository_name' specification is not supported"
@@ -47,7 +51,7 @@ class RepositoryServicer:
     def __init__(
         self, catalog: Catalog, operations: Operations, pool: LoadPool, *, is_following: bool
     ) -> None:
-        """`pool`: where files that come with a call are copied and hashed."""
+        """`pool`: where files and configurations that come with a call are read."""
         self._catalog = catalog
         self._operations = operations
         self._pool = pool
@@ -61,6 +65,7 @@ class RepositoryServicer:
                 "RepositoryModelLoad": self.load,
                 "RepositoryModelUnload": self.unload,
             },
+            decoders={"RepositoryModelLoad": read_load_request},
         )
 
     async def index(
@@ -77,14 +82,15 @@ class RepositoryServicer:
             ]
         )
 
-    async def load(
-        self, request: pb.RepositoryModelLoadRequest, context: CallContext
-    ) -> pb.RepositoryModelLoadResponse:
+    async def load(self, load: LoadRequest, context: CallContext) -> pb.RepositoryModelLoadResponse:
+        request = load.message
         self._check(request.repository_name)
-        if any(key.startswith("file:") for key in request.parameters):
-            settings, files = await self._pool.run(_overrides, request)
-        else:
-            settings, files = _overrides(request)
+        settings: ModelSettings | None = None
+        files: _Files = {}
+        if request.parameters:
+            # Hardly anything but Python: at a low priority it would wait for a core with the
+            # interpreter's lock in its hands.
+            settings, files = await self._pool.run_normal(_overrides, load)
         try:
             if settings is not None and files:
                 check_model_name(request.model_name)
@@ -125,12 +131,11 @@ class RepositoryServicer:
             raise VersionNotReady(_FOLLOWING)
 
 
-def _overrides(
-    request: pb.RepositoryModelLoadRequest,
-) -> tuple[ModelSettings | None, dict[int, dict[str, bytes]]]:
+def _overrides(load: LoadRequest) -> tuple[ModelSettings | None, _Files]:
     """The configuration and the files that came with the call. Errors: InvalidTensor."""
+    request = load.message
     settings: ModelSettings | None = None
-    files: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
+    files: defaultdict[int, dict[str, Content]] = defaultdict(dict)
     for key, parameter in request.parameters.items():
         kind = parameter.WhichOneof("parameter_choice")
         if key == "config":
@@ -140,8 +145,8 @@ def _overrides(
         elif match := _FILE.fullmatch(key):
             if kind != "bytes_param":
                 raise InvalidTensor(f"parameter {quoted(key)} must be a bytes_param")
-            files[int(match[1])][match[2]] = parameter.bytes_param
-        elif key.startswith("file:"):
+            files[int(match[1])][match[2]] = parameter.bytes_param or load.files.get(key, b"")
+        elif key.startswith(FILE_PREFIX):
             raise InvalidTensor(
                 f"parameter {quoted(key)}: expected file:<version>/<name>, "
                 "for example file:1/model.onnx"
