@@ -10,6 +10,7 @@ from fastserve.config import Settings
 from fastserve.errors import FastserveError
 from fastserve.observe.audit import AuditEvent, AuditLog
 from fastserve.observe.audit_record import read_key
+from fastserve.observe.audit_retention import Retention
 from fastserve.observe.logs import get_logger
 
 _log = get_logger("state")
@@ -51,7 +52,10 @@ def open_state_folder(settings: Settings) -> StateFolder:
         if not settings.audit.enabled:
             return StateFolder(path, None)
         key = None if settings.audit.key_file is None else read_key(settings.audit.key_file)
-        return StateFolder(path, AuditLog.open(path / "audit", key=key))
+        retention = Retention(
+            seconds=settings.audit.keep_days * 86_400.0, bytes=settings.audit.keep_bytes
+        )
+        return StateFolder(path, AuditLog.open(path / "audit", key=key, retention=retention))
     except (FastserveError, OSError) as error:
         if settings.state_dir is not None:
             raise

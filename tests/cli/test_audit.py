@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ sys.path.append(str(Path(__file__).parents[1] / "rpc"))  # test folders are not 
 from audit_server import AuditServer
 
 from fastserve.observe.audit import AuditEvent, AuditLog
+from fastserve.observe.audit_retention import Retention
 
 KEY = b"a key of nobody at all"
 
@@ -106,8 +108,28 @@ def test_verify_of_an_intact_log_tells_records_and_head(audited, where, fastserv
     outcome = fastserve("audit", "verify", *where)
     assert (outcome.code, outcome.out) == (0, f"intact: 3 records, head {head}\n")
     assert json.loads(fastserve("audit", "verify", *where, "--json").out) == {
-        "is_intact": True, "records": 3, "head": head, "problem": "", "note": "",
+        "is_intact": True, "records": 3, "first": 1, "head": head, "problem": "", "note": "",
     }  # fmt: skip
+
+
+def test_verify_says_where_a_shortened_log_begins(tmp_path, fastserve):
+    server = AuditServer(tmp_path, retention=Retention(bytes=3_000), segment_bytes=1_000)
+    with server.running():
+        for _ in range(8):
+            server.append()
+        told = fastserve("audit", "verify", "--endpoint", server.address)
+        # With a noted head the records are sent, and checked where the command runs.
+        head = server.log.head.hash
+        sent = fastserve("audit", "verify", "--endpoint", server.address, "--expected-head", head)
+    read = fastserve("audit", "verify", "--folder", server.folder)
+    assert [each.code for each in (told, sent, read)] == [0, 0, 0]
+    assert told.out.endswith(read.out)  # behind what the server itself logged
+    assert sent.out == read.out
+    assert re.fullmatch(
+        r"intact: \d+ records, head [0-9a-f]{64}\n"
+        r"begins at record \d+: older ones were removed by retention\n",
+        read.out,
+    )
 
 
 def test_verify_fails_with_the_place_of_the_first_problem(audited, where, fastserve):

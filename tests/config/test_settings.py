@@ -56,6 +56,8 @@ SAMPLES = {
     "lifecycle.check_memory_bytes": ("1", "1", 1),
     "audit.enabled": ("false", "false", False),
     "audit.key_file": ('"/h"', "/h", Path("/h")),
+    "audit.keep_days": ("365", "365", 365),
+    "audit.keep_bytes": ('"1GiB"', "1GiB", 1 << 30),
     "capture.enabled": ("false", "false", False),
     "capture.folder": ('"/f"', "/f", Path("/f")),
     "capture.max_queue_bytes": ('"1MiB"', "1MiB", 1 << 20),

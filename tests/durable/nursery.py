@@ -26,10 +26,14 @@ for area in ("observe", "routing"):
 def write_audit(case, tell):
     """Appends events, `together` at a time; tells the head behind those that are durable."""
     from fastserve.observe.audit import AuditEvent, AuditLog
+    from fastserve.observe.audit_retention import Retention
 
     async def run():
         log = AuditLog.open(
-            Path(case["folder"]), segment_bytes=case["segment_bytes"], checkpoint_records=8
+            Path(case["folder"]),
+            segment_bytes=case["segment_bytes"],
+            retention=Retention(bytes=case["keep_bytes"]),
+            checkpoint_records=8,
         )
         tell({"opened": log.records})
         for n in range(case["appends"]):
@@ -216,11 +220,11 @@ class Nursery:
         )
 
     def run(self, scenario, folder, *, action=0, first=1, last=1, appends=6, together=1,
-            segment_bytes=2_000, kill_seconds=None, kill_after_words=0):  # fmt: skip
+            segment_bytes=2_000, keep_bytes=0, kill_seconds=None, kill_after_words=0):  # fmt: skip
         case = {
             "scenario": scenario, "folder": str(folder), "action": action, "first": first,
             "last": last, "appends": appends, "together": together,
-            "segment_bytes": segment_bytes, "kill_seconds": kill_seconds,
+            "segment_bytes": segment_bytes, "keep_bytes": keep_bytes, "kill_seconds": kill_seconds,
             "kill_after_words": kill_after_words,
         }  # fmt: skip
         self._process.stdin.write(json.dumps(case) + "\n")

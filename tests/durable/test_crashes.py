@@ -13,6 +13,8 @@ import pytest
 from fastserve.durable.state_file import read_state
 from fastserve.observe.audit import AuditEvent, AuditLog
 from fastserve.observe.audit_record import CHECKPOINT, LOST, parse_record
+from fastserve.observe.audit_retention import Retention
+from fastserve.observe.audit_verification import verify_folder
 
 KILLS = 25
 EXIT, TEAR = -1, -2
@@ -113,6 +115,32 @@ def test_audit_never_acknowledges_what_failed_and_goes_on(nursery, memory_path, 
         stated = [json.loads(bytes(r.after))["records"] for r in found if r.action == LOST]
         # Of the last ones nothing could be said: the process ended before it could write again.
         assert stated in ([], [counted["lost"]])
+    raise AssertionError(f"more than {MOST_CALLS} calls")
+
+
+@pytest.mark.parametrize("action", [EXIT, errno.EIO], ids=["before", "EIO"])
+def test_audit_is_whole_from_where_it_says_after_each_call(nursery, memory_path, action):
+    """Old segments are removed on the way: nothing goes before the log says that it has gone."""
+    sizes = {"appends": 4, "segment_bytes": 500, "keep_bytes": 1_500}
+    first_kept = set()
+    for call in range(1, MOST_CALLS):
+        folder = memory_path / str(call)
+        outcome = nursery.run("audit", folder, action=action, first=call, last=call, **sizes)
+        acknowledged = [word["seq"] for word in words(outcome, "seq")]
+        if not acknowledged:
+            continue  # killed, or refused, at its start
+        left = verify_folder(folder)
+        assert left.is_intact, (call, left.placed_problem)
+        assert left.records >= acknowledged[-1]
+        # The next server goes on with it.
+        AuditLog.open(folder, segment_bytes=500, retention=Retention(bytes=1_500)).close()
+        found = verify_folder(folder)
+        assert found.is_intact, (call, found.placed_problem)
+        assert found.first >= left.first
+        first_kept.add(left.first)
+        if is_past_the_last(outcome, call):
+            assert len(first_kept) > 1
+            return
     raise AssertionError(f"more than {MOST_CALLS} calls")
 
 

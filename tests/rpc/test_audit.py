@@ -8,6 +8,7 @@ from audit_server import AuditServer
 
 from fastserve.client import ControlClient, ServerUnreachable
 from fastserve.errors import DeadlineExceeded, InvalidTensor
+from fastserve.observe.audit_retention import Retention
 from fastserve.observe.audit_verification import verify_folder, verify_lines
 
 
@@ -87,9 +88,20 @@ def test_follow_ends_with_its_timeout(audited, client):
 
 
 def test_verify_tells_records_and_head(audited, client):
-    assert client.verify_audit() == (True, 0, "0" * 64, "")
+    assert client.verify_audit() == (True, 0, "0" * 64, "", 1)
     audited.append()
-    assert client.verify_audit() == (True, 1, audited.log.head.hash, "")
+    assert client.verify_audit() == (True, 1, audited.log.head.hash, "", 1)
+
+
+def test_verify_tells_where_a_shortened_log_begins(tmp_path):
+    server = AuditServer(tmp_path, retention=Retention(bytes=3_000), segment_bytes=1_000)
+    with server.running(), ControlClient(server.address) as client:
+        for _ in range(8):
+            server.append()
+        verdict = client.verify_audit()
+        lines = list(client.show_audit())
+    assert verdict.is_intact, verdict.problem
+    assert verdict.first == json.loads(lines[0])["seq"] > 1
 
 
 def test_verify_tells_the_first_problem_with_its_place(audited, client):

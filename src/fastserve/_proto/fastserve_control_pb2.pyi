@@ -353,13 +353,15 @@ class VerifyAuditRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class VerifyAuditResponse(_message.Message):
-    __slots__ = ("is_intact", "records", "head", "problem")
+    __slots__ = ("is_intact", "records", "head", "problem", "first")
     IS_INTACT_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
     HEAD_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
     is_intact: bool
     records: int
     head: str
     problem: str
-    def __init__(self, is_intact: bool = ..., records: _Optional[int] = ..., head: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
+    first: int
+    def __init__(self, is_intact: bool = ..., records: _Optional[int] = ..., head: _Optional[str] = ..., problem: _Optional[str] = ..., first: _Optional[int] = ...) -> None: ...

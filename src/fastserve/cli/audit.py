@@ -115,7 +115,9 @@ def _verify_server(endpoint: "Endpoint", expected_head: str, key: bytes | None) 
     with endpoint.connect_control() as client:
         verdict = client.verify_audit()
         if not verdict.is_intact or not (expected_head or key):
-            return Verification(verdict.records, verdict.head, problem=verdict.problem)
+            return Verification(
+                verdict.records, verdict.head, problem=verdict.problem, first=verdict.first
+            )
         # The key stays here, and the server's word is not taken for what it proves.
         found = verify_lines(client.show_audit(), key=key, expected_head=expected_head)
     if found.is_intact and found.records < verdict.records:
@@ -140,6 +142,7 @@ def _print_verification(found: "Verification", *, as_json: bool) -> None:
             {
                 "is_intact": found.is_intact,
                 "records": found.records,
+                "first": found.first,
                 "head": found.head,
                 "problem": found.placed_problem,
                 "note": found.note,
@@ -151,6 +154,8 @@ def _print_verification(found: "Verification", *, as_json: bool) -> None:
     else:
         click.echo(f"damaged: {printable(found.placed_problem)}")
         click.echo(f"sound before that: {found.records} records, head {printable(found.head)}")
+    if found.first > 1:
+        click.echo(f"begins at record {found.first}: older ones were removed by retention")
     if found.note:
         click.echo(f"not checked: {found.note}")
 

@@ -19,12 +19,16 @@ _PART_BYTES: Final = 1 << 20
 
 
 class AuditVerdict(NamedTuple):
-    """What a server found in its audit log; `problem` is the first thing wrong, with its place."""
+    """What a server found in its audit log; `problem` is the first thing wrong, with its place.
+
+    `first` is the number of the oldest record: above 1 where retention removed others.
+    """
 
     is_intact: bool
     records: int
     head: str
     problem: str
+    first: int = 1
 
 
 class Setting(NamedTuple):
@@ -233,7 +237,8 @@ def _event(message: pb.ModelEvent) -> ModelEvent:
 
 
 def _verdict(message: pb.VerifyAuditResponse) -> AuditVerdict:
-    return AuditVerdict(message.is_intact, message.records, message.head, message.problem)
+    first = message.first or 1  # a server without retention does not say it
+    return AuditVerdict(message.is_intact, message.records, message.head, message.problem, first)
 
 
 def _settings(message: pb.ShowConfigResponse) -> list[Setting]:

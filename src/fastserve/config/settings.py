@@ -92,10 +92,15 @@ class LifecycleSettings(Group, frozen=True):
 
 
 class AuditSettings(Group, frozen=True):
-    """The log of operators' and automatic changes. The key signs it, where there is one."""
+    """The log of operators' and automatic changes. The key signs it, where there is one.
+
+    `keep_days`, `keep_bytes`: what is older, or more, is removed; 0 keeps all.
+    """
 
     enabled: bool = True
     key_file: Path | None = None
+    keep_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 0
+    keep_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 class Settings(Group, frozen=True):
@@ -138,6 +143,11 @@ def check_settings(settings: Settings) -> None:
         raise InvalidConfig(f"repository {str(settings.repository)!r} is not a folder")
     _check_own_folder(settings.repository, "state_dir", settings.state_folder)
     _check_own_folder(settings.repository, "capture.folder", settings.capture_folder)
+    if 0 < settings.audit.keep_bytes < MIB:
+        raise InvalidConfig(
+            f"audit.keep_bytes is {settings.audit.keep_bytes}, expected 1MiB or more, or 0 to keep "
+            "all"
+        )
     _check_lifecycle(settings.lifecycle)
     _check_tls(settings.security)
     check_drift(settings.drift)

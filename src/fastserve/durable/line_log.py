@@ -77,6 +77,7 @@ class LineLog:
         self._segment_bytes = segment_bytes
         self._descriptor = -1
         self._failure = ""
+        self._is_over = False
         self._position = Position()
         self.repairs: list[Repair] = []
         for number in reversed(list_segments(folder, prefix)):
@@ -97,9 +98,15 @@ class LineLog:
     def ending(self) -> Ending | None:
         """The segment that the next append leaves behind; None while that goes on with it."""
         at = self._position
-        if at.segment and (self._failure or at.offset >= self._segment_bytes):
+        if not at.segment:
+            return None
+        if self._failure or self._is_over or at.offset >= self._segment_bytes:
             return Ending(self._name(at.segment), at.offset, self._failure)
         return None
+
+    def end_segment(self) -> None:
+        """The next append begins a new segment."""
+        self._is_over = True
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Every line is durable when this returns.
@@ -153,6 +160,7 @@ class LineLog:
         self.close()
         self._descriptor = descriptor
         self._failure = ""
+        self._is_over = False
         self._position = Position(number, len(data))
 
     def _continue(self, number: int, size: int) -> None:

@@ -46,13 +46,18 @@ def segment_path(folder: Path, prefix: str, number: int) -> Path:
     return folder / f"{prefix}-{number:06d}{_SUFFIX}"
 
 
+def segment_number(name: str, prefix: str) -> int:
+    """Of the segment with this name; 0 when it is none."""
+    match = re.fullmatch(rf"{re.escape(prefix)}-([0-9]{{6,12}}){re.escape(_SUFFIX)}", name)
+    # Only under the name that it would be given: no second file can pass for a segment.
+    number = int(match[1]) if match else 0
+    return number if number and segment_path(Path(), prefix, number).name == name else 0
+
+
 def list_segments(folder: Path, prefix: str) -> list[int]:
     """Numbers of the segments that are there, ascending. Errors: OSError."""
-    names = {entry.name for entry in folder.iterdir()}
-    pattern = re.compile(rf"{re.escape(prefix)}-([0-9]{{6,12}}){re.escape(_SUFFIX)}")
-    found = {int(match[1]) for match in map(pattern.fullmatch, names) if match}
-    # Only under the name that it would be given: no second file can pass for a segment.
-    return sorted(n for n in found if n > 0 and segment_path(folder, prefix, n).name in names)
+    found = (segment_number(entry.name, prefix) for entry in folder.iterdir())
+    return sorted(number for number in found if number)
 
 
 def read_lines(path: Path, *, start: int = 0, end: int | None = None) -> Iterator[Line]:

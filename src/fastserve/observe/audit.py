@@ -27,6 +27,7 @@ from fastserve.durable.segment import Position
 from fastserve.observe.audit_chain import Head
 from fastserve.observe.audit_folder import of_model, read_between, read_records
 from fastserve.observe.audit_record import AuditEvent, encode_event
+from fastserve.observe.audit_retention import Retention
 from fastserve.observe.audit_verification import Verification, verify_folder
 from fastserve.observe.audit_writer import AuditWriter, Entry, Loss
 from fastserve.observe.logs import get_logger
@@ -36,8 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AuditEvent", "AuditLog", "Head", "Verification"]
 
-# The newest segment is read and checked at every start.
-SEGMENT_BYTES: Final = 4 << 20
+KEEP_ALL: Final = Retention()
 CHECKPOINT_RECORDS: Final = 256
 MAX_QUEUED_BYTES: Final = 16 << 20
 CLOSE_SECONDS: Final = 10.0
@@ -87,12 +87,15 @@ class AuditLog:
         folder: Path,
         *,
         key: bytes | None = None,
-        segment_bytes: int = SEGMENT_BYTES,
+        retention: Retention = KEEP_ALL,
+        segment_bytes: int | None = None,
         checkpoint_records: int = CHECKPOINT_RECORDS,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> Self:
         """The log in `folder`, made if it is not there, its tail repaired. Waits for the disk.
+
+        `segment_bytes`: as `retention` has it, unless it is given.
 
         Errors: InvalidConfig when another process holds the folder, or the key is not the one that
         the log was begun with; ArtifactCorrupt for damage that is not a torn tail; OSError.
@@ -105,8 +108,9 @@ class AuditLog:
             writer = AuditWriter(
                 folder,
                 key=key,
-                segment_bytes=segment_bytes,
+                segment_bytes=segment_bytes or retention.segment_bytes,
                 checkpoint_records=checkpoint_records,
+                retention=retention,
                 clock=clock,
             )
         except BaseException:
@@ -123,7 +127,7 @@ class AuditLog:
 
     @property
     def records(self) -> int:
-        """In the log, from its beginning."""
+        """In the log, from its beginning, those that were removed since included."""
         return self._head.seq
 
     @property
@@ -225,11 +229,13 @@ class AuditLog:
                 cut_bytes=sum(one.bytes for one in self._writer.repairs),
                 missing_records=self._writer.missing_records,
             )
+        if self._writer.has_notice or self._writer.has_removal:
             # On a full disk it stays the first record to be written.
             with contextlib.suppress(OSError):
                 self._commit([])
         else:
             self._write_head()
+            self._remove_old()
         _log.info("audit log open", folder=str(self._folder), **msgspec.to_builtins(self._head))
 
     def _commit(self, entries: Sequence[Entry]) -> list[Head]:
@@ -249,6 +255,7 @@ class AuditLog:
         self._head, self._position = self._writer.head, self._writer.position
         self._write_head()
         self._wake_followers()
+        self._remove_old()
         return heads
 
     def _write_head(self) -> None:
@@ -258,6 +265,16 @@ class AuditLog:
             # The records themselves are durable.
             self._write_errors += 1
             _log.error("audit head not written", reason=str(error))
+
+    def _remove_old(self) -> None:
+        try:
+            self._writer.remove_old()
+        except OSError as error:
+            _log.error("old audit records not removed", reason=str(error))
+        if problem := self._writer.retention_problem:
+            # Until the next time that something should be removed.
+            self._writer.retention_problem = ""
+            _log.error("no audit records are removed", reason=problem)
 
     def _report(self, event: AuditEvent, done: "Future[Head]") -> None:
         """One line for each change, with the hash that vouches for all records up to it."""

@@ -3,6 +3,7 @@
 Thread: any; reading waits for the disk.
 """
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,9 @@ class Boundary(msgspec.Struct, frozen=True):
     segment: str
     bytes: int
     failure: str = ""
+    # All before, and the hash of the last of them.
+    records: int = 0
+    head: str = ""
 
 
 def read_boundary(folder: Path, number: int) -> Boundary | None:
@@ -54,7 +58,7 @@ def read_between(folder: Path, start: Position, end: Position | None) -> Iterato
     for number in _segments_until(folder, end):
         if number >= start.segment:
             offset = start.offset if number == start.segment else 0
-            yield from _whole(read_segment(folder, number, start=offset, end=end))
+            yield from _whole_lines(folder, number, offset, end)
 
 
 def read_records(
@@ -83,7 +87,7 @@ def _find_start(folder: Path, end: Position | None, last: int, model: str) -> tu
     start = Position()
     for number in reversed(_segments_until(folder, end)):
         start = Position(number)
-        found += sum(1 for _ in of_model(_whole(read_segment(folder, number, end=end)), model))
+        found += sum(1 for _ in of_model(_whole_lines(folder, number, 0, end), model))
         if found >= last:
             break
     return start, max(0, found - last)
@@ -93,8 +97,12 @@ def _segments_until(folder: Path, end: Position | None) -> list[int]:
     return [n for n in list_segments(folder, PREFIX) if end is None or n <= end.segment]
 
 
-def _whole(lines: Iterable[Line]) -> Iterator[bytes]:
-    return (line.data for line in lines if not line.problem)
+def _whole_lines(folder: Path, number: int, start: int, end: Position | None) -> Iterator[bytes]:
+    # A segment that was removed since it was listed is passed over.
+    with contextlib.suppress(FileNotFoundError):
+        for line in read_segment(folder, number, start=start, end=end):
+            if not line.problem:
+                yield line.data
 
 
 class _Targeted(msgspec.Struct):

@@ -30,6 +30,7 @@ GENESIS: Final = "0" * 64
 
 CHECKPOINT: Final = "audit.checkpoint"
 LOST: Final = "audit.lost"
+REMOVED: Final = "audit.removed"
 REPAIRED: Final = "audit.repaired"
 
 MAX_TEXT_CHARACTERS: Final = 2_000

@@ -1,5 +1,8 @@
 """Reads a whole audit log and says the first thing that is wrong with it, and where.
 
+A log may begin with a later record where its last `audit.removed` says that retention removed those
+before (fastserve.observe.audit_retention).
+
 Found without a key: every changed byte, every record deleted, inserted, moved or repeated, records
 cut off the end that the head file still knows, segments that are missing, shorter or longer than
 the next one says. Whoever may write the folder and knows this format can make all of it anew. With
@@ -9,6 +12,7 @@ older head file. Only a head that was noted elsewhere (`expected_head`) tells th
 Thread: any; reading waits for the disk.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
@@ -18,19 +22,23 @@ import msgspec
 from fastserve.decoding import decoder
 from fastserve.durable.segment import Line, Position, list_segments, segment_path
 from fastserve.errors import ArtifactCorrupt, InvalidConfig
+from fastserve.observe.audit_beginning import Beginning
 from fastserve.observe.audit_chain import START, Chain
 from fastserve.observe.audit_folder import PREFIX, Boundary, read_boundary, read_segment
 from fastserve.observe.audit_head import HEAD_FILE, StoredHead, read_head
 from fastserve.observe.audit_record import GENESIS, REPAIRED, DamagedRecord, Record
 
+# During one verification.
+_MOST_REMOVALS: Final = 3
 _UNCHECKED: Final = "records carry MACs, which need the key to be checked"
 
 
 class Verification(msgspec.Struct, frozen=True):
     """What was found. `records` and `head` are those up to the first problem.
 
-    `problem` is empty for an intact log; `segment` and `line` (from 1) say where it is, if it has
-    one place. `note` says what was not checked.
+    `first` is the number of the oldest record: above 1 where retention removed others. `problem` is
+    empty for an intact log; `segment` and `line` (from 1) say where it is, if it has one place.
+    `note` says what was not checked.
     """
 
     records: int
@@ -39,6 +47,7 @@ class Verification(msgspec.Struct, frozen=True):
     line: int = 0
     problem: str = ""
     note: str = ""
+    first: int = 1
 
     @property
     def is_intact(self) -> bool:
@@ -63,9 +72,19 @@ def verify_folder(
     `expected_head` is the hash of any record, noted at any time. Errors: InvalidConfig when there
     is no log; OSError.
     """
-    walk = _Walk(folder, Chain(START, key), expected_head)
+    for _ in range(_MOST_REMOVALS):
+        # Segments may be removed while they are read: then all is read again.
+        with contextlib.suppress(FileNotFoundError):
+            return _verify_once(folder, key, expected_head, end)
+    return _verify_once(folder, key, expected_head, end)
+
+
+def _verify_once(
+    folder: Path, key: bytes | None, expected_head: str, end: Callable[[], Position] | None
+) -> Verification:
+    walk = _Walk(folder, key, expected_head)
     try:
-        walk.run(key, end)
+        walk.run(end)
     except _Problem as found:
         return walk.result(found)
     except ArtifactCorrupt as error:
@@ -80,19 +99,24 @@ def verify_lines(
 
     What the files alone tell (the head file, torn ends) is the server's to check.
     """
-    chain = Chain(START, key)
+    # Where it begins is the last thing that is known.
+    chain = Chain(None, key)
+    beginning = Beginning()
     is_expected_found = expected_head in {"", GENESIS}
     found: _Problem | None = None
     for number, line in enumerate(lines, 1):
         try:
             record = chain.follow(line.encode(errors="replace"))
+            beginning.follow(record)
         except DamagedRecord as error:
             found = _Problem(str(error), "the server's answer", number)
             break
-        is_expected_found = is_expected_found or record.hash == expected_head
+        is_expected_found = is_expected_found or expected_head in {record.hash, record.prev}
+    if found is None and (problem := beginning.problem):
+        found = _Problem(problem, "the server's answer", 1)
     if found is None and not is_expected_found:
-        found = _Problem(_absent(expected_head))
-    return _result(chain, found, is_signed=chain.is_signed)
+        found = _Problem(_absent(expected_head, beginning.first))
+    return _result(chain, found, is_signed=chain.is_signed, first=beginning.first)
 
 
 class _Problem(Exception):  # noqa: N818 - not an error: what is looked for
@@ -104,18 +128,23 @@ class _Problem(Exception):  # noqa: N818 - not an error: what is looked for
 
 
 class _Walk:
-    def __init__(self, folder: Path, chain: Chain, expected_head: str) -> None:
+    def __init__(self, folder: Path, key: bytes | None, expected_head: str) -> None:
         self._folder = folder
-        self._chain = chain
+        self._key = key
+        self._chain = Chain(START, key)
+        self._beginning = Beginning()
         self._expected_head = expected_head
         self._is_expected_found = expected_head in {"", GENESIS}
         self._stored: StoredHead | None = None
 
-    def run(self, key: bytes | None, end: Callable[[], Position] | None) -> None:
-        # The head first: what it knows was in the files before it was written.
+    def run(self, end: Callable[[], Position] | None) -> None:
+        # The head first: what it knows was in the files before it was written. The end after the
+        # list: what is said about segments that are not in it was written before they went.
         self._stored = read_head(self._folder)
-        until = None if end is None else end()
         numbers = list_segments(self._folder, PREFIX)
+        until = None if end is None else end()
+        numbers += [n for n in list_segments(self._folder, PREFIX) if n > max(numbers, default=0)]
+        key = self._key
         if not numbers and self._stored is None:
             raise InvalidConfig(
                 f"folder {str(self._folder)!r} holds no audit log, expected "
@@ -127,11 +156,28 @@ class _Walk:
             )
         if until is not None:
             numbers = [number for number in numbers if number <= until.segment]
-        for expected, number in enumerate(numbers, 1):
+        begin = numbers[0] if numbers else 1
+        if begin > 1:
+            self._chain = Chain(None, key)
+        for expected, number in enumerate(numbers, begin):
             if number != expected:
-                raise _Problem("is missing", segment_path(self._folder, PREFIX, expected).name)
+                raise self._missing_segment(expected)
             self._check_segment(number, until, is_last=number == numbers[-1])
+        self._check_begin(begin)
         self._check_end()
+
+    def _check_begin(self, begin: int) -> None:
+        removal = self._beginning.removal
+        expected = 1 if removal is None else removal.number
+        if begin > expected:
+            # Before all that was found to be sound.
+            self._chain, self._beginning = Chain(START), Beginning()
+            raise self._missing_segment(expected)
+        if problem := self._beginning.problem:
+            raise _Problem(problem, segment_path(self._folder, PREFIX, begin).name, 1)
+
+    def _missing_segment(self, number: int) -> _Problem:
+        return _Problem("is missing", segment_path(self._folder, PREFIX, number).name)
 
     def _check_segment(self, number: int, until: Position | None, *, is_last: bool) -> None:
         path = segment_path(self._folder, PREFIX, number)
@@ -148,7 +194,9 @@ class _Walk:
     def _follow(self, line: Line) -> Record:
         if line.problem:
             raise DamagedRecord(line.problem)
-        return self._chain.follow(line.data)
+        record = self._chain.follow(line.data)
+        self._beginning.follow(record)
+        return record
 
     def _check_size(self, path: Path, boundary: Boundary | None) -> None:
         # Without a boundary the next segment's first line is damaged, and is found as such.
@@ -164,7 +212,8 @@ class _Walk:
             )
 
     def _compare(self, record: Record, segment: str, line: int) -> None:
-        self._is_expected_found = self._is_expected_found or record.hash == self._expected_head
+        if self._expected_head in {record.hash, record.prev}:
+            self._is_expected_found = True
         stored = self._stored
         if stored is not None and record.seq == stored.seq and record.hash != stored.hash:
             raise _Problem(
@@ -192,7 +241,7 @@ class _Walk:
                 self._last_name(),
             )
         if not self._is_expected_found:
-            raise _Problem(_absent(self._expected_head))
+            raise _Problem(_absent(self._expected_head, self._beginning.first))
 
     def _last_name(self) -> str:
         numbers = list_segments(self._folder, PREFIX) or [1]
@@ -200,10 +249,11 @@ class _Walk:
 
     def result(self, found: _Problem | None = None) -> Verification:
         is_signed = self._stored is not None and bool(self._stored.mac)
-        return _result(self._chain, found, is_signed=is_signed)
+        first = self._beginning.first
+        return _result(self._chain, found, is_signed=is_signed, first=first)
 
 
-def _result(chain: Chain, found: _Problem | None, *, is_signed: bool) -> Verification:
+def _result(chain: Chain, found: _Problem | None, *, is_signed: bool, first: int) -> Verification:
     return Verification(
         records=chain.head.seq,
         head=chain.head.hash,
@@ -211,6 +261,7 @@ def _result(chain: Chain, found: _Problem | None, *, is_signed: bool) -> Verific
         line=0 if found is None else found.line,
         problem="" if found is None else found.problem,
         note=_UNCHECKED if is_signed and not chain.has_key else "",
+        first=first,
     )
 
 
@@ -235,8 +286,9 @@ class _Repaired(msgspec.Struct):
     missing: int
 
 
-def _absent(expected_head: str) -> str:
+def _absent(expected_head: str, first: int) -> str:
+    removed = f", or is of one of the {first - 1} that retention removed" if first > 1 else ""
     return (
         f"no record has the expected hash {expected_head}: the log was cut back or rewritten "
-        "since that was noted"
+        f"since that was noted{removed}"
     )

@@ -18,11 +18,20 @@ from fastserve.observe.audit_head import HEAD_FILE, HeadFile, StoredHead, read_h
 from fastserve.observe.audit_record import (
     CHECKPOINT,
     LOST,
+    REMOVED,
     REPAIRED,
     AuditEvent,
     DamagedRecord,
     encode_event,
     encode_record,
+)
+from fastserve.observe.audit_retention import (
+    Removal,
+    Retention,
+    find_removal,
+    plan_removal,
+    remove_segments,
+    unix_seconds,
 )
 
 OWN_ACTOR: Final = "fastserve"
@@ -56,9 +65,12 @@ class AuditWriter:
         key: bytes | None,
         segment_bytes: int,
         checkpoint_records: int,
+        retention: Retention,
         clock: Callable[[], float],
     ) -> None:
+        self._folder = folder
         self._key = key
+        self._retention = retention
         self._checkpoint_records = checkpoint_records
         self._clock = clock
         stored = _read_stored(folder, key)
@@ -76,11 +88,20 @@ class AuditWriter:
             self._log.close()
             raise
         self._head = newest.chain.head
+        self._segment_began = newest.began
         self._checkpoint_seq = newest.chain.checkpoint_seq
         self.repairs: Sequence[Repair] = self._log.repairs
         # Acknowledged before, and not there any more.
         self.missing_records = max(0, stored.seq - self._head.seq)
         self._notice = self._repair_notice(stored)
+        # Why nothing is removed, where something should be; empty when all is well.
+        self.retention_problem = ""
+        # The last one in the log; the one that waits for its record; one whose files are to go.
+        self._removed: Removal | None = None
+        self._due: Removal | None = None
+        self._unfinished: Removal | None = None
+        self._plan()
+        self._unfinished = self._removed
 
     @property
     def head(self) -> Head:
@@ -96,14 +117,23 @@ class AuditWriter:
         """The next records begin with one about the repair; `append` of nothing writes it."""
         return self._notice is not None
 
+    @property
+    def has_removal(self) -> bool:
+        """Old segments are to go; `append` of nothing writes the record of it."""
+        return self._due is not None
+
     def append(self, entries: Sequence[Entry], loss: Loss) -> list[Head]:
         """The head behind each entry; all are durable. Errors: OSError, and then none is written.
 
         `loss` becomes a record before them.
         """
-        draft = _Draft(self._head, self._checkpoint_seq, self._key, self._clock())
+        now = self._clock()
+        draft = _Draft(self._head, self._checkpoint_seq, self._key, now)
+        if 0 < self._retention.segment_seconds <= now - self._segment_began:
+            self._log.end_segment()
         if ending := self._log.ending:
             draft.add_checkpoint(ending)
+            self._plan()
         if self._notice is not None:
             draft.add_own(self._notice)
         if loss.records:
@@ -113,10 +143,24 @@ class AuditWriter:
             heads.append(draft.add(entry))
             if draft.head.seq - draft.checkpoint_seq >= self._checkpoint_records:
                 draft.add_checkpoint(None)
+        if self._due is not None:
+            draft.add_own(_removal_event(self._due))
+        is_first = self._log.position.segment == 0
         self._log.append(draft.lines)
+        if ending or is_first:
+            self._segment_began = now
         self._head, self._checkpoint_seq = draft.head, draft.checkpoint_seq
         self._notice = None
+        if self._due is not None:
+            self._removed = self._unfinished = self._due
+            self._due = None
         return heads
+
+    def remove_old(self) -> None:
+        """The files that the log says are removed are gone when this returns. Errors: OSError."""
+        if self._unfinished is not None:
+            remove_segments(self._folder, self._unfinished)
+            self._unfinished = None
 
     def write_head(self) -> None:
         """The head file knows the newest record when this returns. Errors: OSError."""
@@ -125,6 +169,17 @@ class AuditWriter:
     def close(self) -> None:
         self._log.close()
         self._head_file.close()
+
+    def _plan(self) -> None:
+        """What is to go, to be recorded with the next records."""
+        self.retention_problem = ""
+        if self._retention == Retention():
+            return
+        try:
+            self._removed = self._removed or find_removal(self._folder)
+            self._due = plan_removal(self._folder, self._retention, self._removed, self._clock())
+        except (ArtifactCorrupt, OSError) as error:
+            self.retention_problem = str(error)
 
     def _repair_notice(self, stored: StoredHead) -> AuditEvent | None:
         if not self.repairs and not self.missing_records:
@@ -151,6 +206,8 @@ class _NewestSegment:
     def __init__(self, folder: Path, stored: StoredHead, key: bytes | None) -> None:
         is_first = list_segments(folder, PREFIX)[-1:] in ([], [1])
         self.chain = Chain(START if is_first else None, key)
+        # When its first record was written.
+        self.began = 0.0
         self._stored = stored
 
     def check(self, line: bytes) -> str:
@@ -158,6 +215,7 @@ class _NewestSegment:
             record = self.chain.follow(line)
         except DamagedRecord as error:
             return str(error)
+        self.began = self.began or unix_seconds(record)
         if record.seq == self._stored.seq and record.hash != self._stored.hash:
             return "was rewritten: the head file has another hash for this record"
         return ""
@@ -227,6 +285,16 @@ def _read_stored(folder: Path, key: bytes | None) -> StoredHead:
             "move the folder aside to begin a new one"
         )
     return stored
+
+
+def _removal_event(removal: Removal) -> AuditEvent:
+    return AuditEvent(
+        action=REMOVED,
+        actor=OWN_ACTOR,
+        origin="automatic",
+        after=msgspec.to_builtins(removal),
+        reason="older than is kept, or more",
+    )
 
 
 def _loss_event(loss: Loss) -> AuditEvent:

@@ -59,6 +59,7 @@ class AuditServicer:
             records=found.records,
             head=found.head,
             problem=found.placed_problem,
+            first=found.first,
         )
 
     def _end_streams(self) -> None:
