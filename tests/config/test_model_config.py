@@ -6,11 +6,13 @@ import pytest
 
 from fastserve.errors import InvalidConfig
 from fastserve.model_config import (
+    PROVIDER_OPTIONS,
     SESSION_ENTRIES,
     CaptureConfig,
     FeedbackConfig,
     ModelConfig,
     PriorityConfig,
+    ProviderConfig,
     QueuePolicy,
     RuntimeConfig,
     TensorConfig,
@@ -362,6 +364,46 @@ def test_session_entries_that_are_allowed_name_no_files_and_are_taken():
     assert [entry for entry in SESSION_ENTRIES if any(word in entry for word in words)] == []
     entries = dict.fromkeys(SESSION_ENTRIES, "0")
     assert RuntimeConfig(config_entries=entries).config_entries == entries
+
+
+@pytest.mark.parametrize(
+    ("provider", "option", "why"),
+    [
+        ("TensorRT", "trt_engine_cache_path", "read or write files, or load libraries"),
+        ("TensorRT", "trt_extra_plugin_lib_paths", "read or write files, or load libraries"),
+        ("TensorrtExecutionProvider", "trt_dump_subgraphs", "read or write files"),
+        ("QNN", "backend_path", "read or write files, or load libraries"),
+        ("QNN", "profiling_file_path", "read or write files"),
+        ("QNN", "op_packages", "read or write files, or load libraries"),
+        ("OpenVINO", "cache_dir", "read or write files"),
+        ("OpenVINO", "load_config", "read or write files"),
+        ("OpenVINO", "context", "an address in the server's memory"),
+        ("VitisAI", "config_file", "read or write files"),
+        ("CoreML", "ModelCacheDirectory", "read or write files"),
+        ("CUDA", "user_compute_stream", "an address in the server's memory"),
+        ("CUDAExecutionProvider", "gpu_external_alloc", "an address in the server's memory"),
+        ("CUDA", "default_memory_arena_cfg", "an address in the server's memory"),
+        ("CUDA", "enable_cuda_graph", "does more than"),
+        ("CUDA", "device_idd", "did you mean 'device_id'?"),
+        ("CPU", "anything", "does more than"),
+        ("Unheard", "device_id", "does more than"),
+    ],
+)
+def test_provider_option_that_is_not_allowed_is_refused(provider, option, why):
+    text = f'[runtime]\nproviders = [{{ name = "{provider}", options = {{ {option} = "/x" }} }}]\n'
+    with pytest.raises(InvalidConfig) as refused:
+        parse_model_config(text.encode(), name="model.toml")
+    assert refused.value.message.startswith("model.toml: runtime.providers.0.options: ")
+    assert f"'{option}' of '{provider}' may not be set by a model" in refused.value.message
+    assert why in refused.value.message
+
+
+def test_provider_options_that_are_allowed_are_taken_under_either_name():
+    for provider, known in PROVIDER_OPTIONS.items():
+        options = dict.fromkeys(known, "1")
+        for name in (provider, f"{provider}ExecutionProvider"):
+            assert ProviderConfig(name=name, options=options).options == options
+    assert ProviderConfig(name="TensorRT").options == {}
 
 
 def test_feedback_takes_every_key():

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from fastserve.model_config import (
+    PROVIDER_OPTIONS,
     SESSION_ENTRIES,
     FeatureConfig,
     ModelConfig,
@@ -45,6 +46,17 @@ def test_page_of_model_toml_names_the_key(key):
 def test_page_of_model_toml_names_the_entries_of_the_session_that_may_be_set():
     listed = MODEL.partition("## Entries of the session")[2].split("```")[1]
     assert sorted(listed.split()) == sorted(SESSION_ENTRIES)
+
+
+def test_page_of_model_toml_names_the_options_of_providers_that_may_be_set():
+    block = MODEL.partition("## Options of providers")[2].split("```")[1]
+    # A provider's name, then its options, to the next name.
+    parts = re.split(r"^(\w+) ", block.strip(), flags=re.MULTILINE)[1:]
+    listed = {
+        name: re.findall(r"\w+", options)
+        for name, options in zip(parts[::2], parts[1::2], strict=True)
+    }
+    assert listed == {name: sorted(known) for name, known in PROVIDER_OPTIONS.items() if known}
 
 
 def test_page_of_model_toml_names_no_key_that_is_not_there():

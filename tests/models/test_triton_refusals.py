@@ -186,6 +186,16 @@ REFUSED = [
     ),
     (
         (
+            'optimization { execution_accelerators { gpu_execution_accelerator { name: "cuda"\n'
+            'parameters { key: "profile_dump_path" value: "/x" } } } }'
+        ),
+        (
+            "2: optimization.execution_accelerators.gpu_execution_accelerator[0]."
+            "parameters['profile_dump_path']: would have the provider read or write files"
+        ),
+    ),
+    (
+        (
             'parameters { key: "a" value { string_value: "1" } }\n'
             'parameters { key: "intra_op_thread_count" value { string_value: "four" } }'
         ),

@@ -36,9 +36,11 @@ from fastserve.model_config.queue import (
     QueuePolicy as QueuePolicy,
 )
 from fastserve.model_config.runtime import (
+    PROVIDER_OPTIONS as PROVIDER_OPTIONS,
     SESSION_ENTRIES as SESSION_ENTRIES,
     ProviderConfig as ProviderConfig,
     RuntimeConfig as RuntimeConfig,
+    provider_option_problem as provider_option_problem,
 )
 from fastserve.model_config.watch import (
     MAX_CLASSES as MAX_CLASSES,

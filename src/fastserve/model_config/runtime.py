@@ -2,6 +2,8 @@
 
 import difflib
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -47,6 +49,48 @@ SESSION_ENTRIES: Final = frozenset(
     }
 )
 
+# The same for options of execution providers. Left out are those that name files, folders,
+# libraries or addresses, and `enable_cuda_graph`: a captured graph reads where its first
+# inputs lay.
+# Source: onnxruntime.ai/docs/execution-providers.
+PROVIDER_OPTIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        "CPU": frozenset(),
+        "CUDA": frozenset(
+            {
+                "arena_extend_strategy",
+                "cudnn_conv1d_pad_to_nc1d",
+                "cudnn_conv_algo_search",
+                "cudnn_conv_use_max_workspace",
+                "device_id",
+                "do_copy_in_default_stream",
+                "enable_skip_layer_norm_strict_mode",
+                "fuse_conv_bias",
+                "gpu_mem_limit",
+                "prefer_nhwc",
+                "sdpa_kernel",
+                "tunable_op_enable",
+                "tunable_op_max_tuning_duration_ms",
+                "tunable_op_tuning_enable",
+                "use_ep_level_unified_stream",
+                "use_tf32",
+            }
+        ),
+        "OpenVINO": frozenset(
+            {
+                "device_type",
+                "disable_dynamic_shapes",
+                "enable_opencl_throttling",
+                "enable_qdq_optimizer",
+                "model_priority",
+                "num_of_threads",
+                "num_streams",
+                "precision",
+            }
+        ),
+        "XNNPACK": frozenset({"intra_op_num_threads"}),
+    }
+)
 
 # How entries are called that make ONNX Runtime read or write files.
 _FILE_ENTRY = re.compile(
@@ -54,11 +98,41 @@ _FILE_ENTRY = re.compile(
 )
 
 
+# How providers call what they read, write or load, and what is an address.
+_FILE_OPTION = re.compile(
+    r"file|path|folder|dir(?![a-z])|cache|dump|lib|plugin|load_config|package", re.IGNORECASE
+)
+_ADDRESS_OPTION = re.compile(r"stream$|gpu_external_|_cfg$|context$|bytestream", re.IGNORECASE)
+
+
 class ProviderConfig(Group, frozen=True):
     """One execution provider of ONNX Runtime and its options."""
 
     name: str
     options: dict[str, str] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for option in self.options:
+            if problem := provider_option_problem(self.name, option):
+                raise InvalidConfig(
+                    f"options: {quoted(option)} of {quoted(self.name)} may not be set by a model: "
+                    f"it {problem} (docs/model.md lists what may)"
+                )
+
+
+def provider_option_problem(provider: str, option: str) -> str:
+    """Why a model may not set the option, as the end of a sentence; empty when it may."""
+    short = provider.removesuffix("ExecutionProvider")
+    known = PROVIDER_OPTIONS.get("XNNPACK" if short == "Xnnpack" else short, frozenset())
+    if option in known:
+        return ""
+    if _ADDRESS_OPTION.search(option):
+        return "is an address in the server's memory"
+    if _FILE_OPTION.search(option):
+        return "would have the provider read or write files, or load libraries"
+    if nearest := difflib.get_close_matches(option[:128], known, n=1, cutoff=0.8):
+        return f"is not known; did you mean {nearest[0]!r}?"
+    return "does more than change speed or numbers, or is not known"
 
 
 class RuntimeConfig(Group, frozen=True):

@@ -8,7 +8,12 @@ from typing import Final, Literal
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.errors import quoted
-from fastserve.model_config import SESSION_ENTRIES, ProviderConfig, RuntimeConfig
+from fastserve.model_config import (
+    SESSION_ENTRIES,
+    ProviderConfig,
+    RuntimeConfig,
+    provider_option_problem,
+)
 from fastserve.models.triton_lines import FieldPath, Key
 from fastserve.models.triton_reading import Reading
 
@@ -26,8 +31,6 @@ _IGNORED: Final[dict[str, str]] = {
     "do_copy_in_default_stream": _CUDA_PARAMETER,
     "gpu_mem_limit": _CUDA_PARAMETER,
 }
-# Numbers in these are addresses in the process's memory.
-_ADDRESSES: Final = re.compile(r"user_compute_stream|gpu_external_\w+")
 _ACCELERATORS: Final = ("optimization", "execution_accelerators")
 _GPU_ACCELERATORS: Final = (*_ACCELERATORS, "gpu_execution_accelerator")
 
@@ -153,10 +156,8 @@ def _cuda_options(reading: Reading) -> dict[str, str] | None:
                 "expected 'cuda'"
             )  # fmt: skip
         for name in accelerator.parameters:
-            if _ADDRESSES.search(name):
-                raise reading.refused(
-                    (*path, "parameters", Key(name)), "is an address in the server's memory"
-                )
+            if problem := provider_option_problem("CUDA", name):
+                raise reading.refused((*path, "parameters", Key(name)), problem)
         options = {**(options or {}), **accelerator.parameters}
     return options
 
