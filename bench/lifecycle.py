@@ -1,9 +1,10 @@
-"""The lifecycle's figures: swaps under load, going back, memory over reloads, many models.
+"""The lifecycle's figures: swaps under load, going back, memory, many models, large and bad files.
 
     python bench/lifecycle.py [--only NAME ...] [--scale 0.1] [--json FILE]
 
 `--scale` 1 is what `make soak` runs: 1,000 swaps under a million checked requests, 1,000 loads and
-unloads, 1,000 models. Every answer is checked; one that is wrong, or an error, ends the run.
+unloads, 1,000 models, 10,000 damaged files. Every answer is checked; one that is wrong, or an
+error, ends the run.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from rich.table import Table
 
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.client import ControlClient
+from fastserve.errors import FastserveError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -379,6 +381,46 @@ def files_with_the_call(folder: Path, scale: float) -> dict[str, float]:
     }
 
 
+def damaged_files(folder: Path, scale: float) -> dict[str, float]:
+    """10,000 damaged copies of a model through load; the version before answers all the time."""
+    count = max(100, int(10_000 * scale))
+    repository = folder / "damaged"
+    put(repository, "m", 1, lookup(1))
+    # Hardly any weights: what is damaged is the graph.
+    good, source = lookup(2, 40), np.random.default_rng(1)
+    refused = 0
+    with (
+        Fastserve(repository, folder / "damaged.log", cores=BOTH_CORES) as server,
+        ControlClient(server.grpc, timeout=60) as client,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        infer: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        for _ in range(count):
+            put(repository, "m", 2, _damaged(good, source))
+            try:
+                load(client, "m", 2)
+            except FastserveError:
+                refused += 1
+            else:
+                # Damaged where nobody can tell: the operator takes it back.
+                load(client, "m", 1)
+                client.unload_model("m", version=2)
+            answer = infer(message(), timeout=30)
+            if struct.unpack("<2f", answer[-8:]) != (1.0, 1.0):
+                raise SystemExit("damaged: the version before does not answer")
+        is_same = server.process.poll() is None
+    return {"copies": count, "refused": refused, "server_lives": float(is_same)}
+
+
+def _damaged(model: bytes, source: np.random.Generator) -> bytes:
+    """Up to four bits flipped, or cut short."""
+    if source.random() < 0.2:
+        return model[: source.integers(len(model))]
+    bits = np.unpackbits(np.frombuffer(model, np.uint8))
+    bits[source.integers(len(bits), size=source.integers(1, 5))] ^= 1
+    return np.packbits(bits).tobytes()
+
+
 FIGURES: dict[str, Callable[[Path, float], dict[str, float]]] = {
     "swaps": swaps,
     "p99": p99_while_swapping,
@@ -386,6 +428,7 @@ FIGURES: dict[str, Callable[[Path, float], dict[str, float]]] = {
     "memory": memory,
     "many": many,
     "files": files_with_the_call,
+    "damaged": damaged_files,
 }
 
 

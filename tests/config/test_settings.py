@@ -537,3 +537,8 @@ def test_capture_folder_lies_in_the_state_folder_and_never_among_models(tmp_path
     message = refused(environment=environment, flags={"REPOSITORY": str(tmp_path)}, check=True)
     assert message.startswith("capture.folder")
     assert "lies among the models" in message
+
+
+def test_audit_log_that_would_be_kept_in_next_to_nothing_is_refused():
+    message = refused(environment={"FASTSERVE_AUDIT__KEEP_BYTES": "64KiB"}, check=True)
+    assert message == "audit.keep_bytes is 65536, expected 1MiB or more, or 0 to keep all"
