@@ -2,6 +2,7 @@
 
 import msgspec
 
+from fastserve.decoding import decoder
 from fastserve.observe.audit_folder import Boundary
 from fastserve.observe.audit_record import CHECKPOINT, GENESIS, DamagedRecord, Record
 from fastserve.observe.audit_retention import Removal, removal_of
@@ -58,7 +59,7 @@ def _check_beginning(record: Record) -> None:
             raise DamagedRecord("is a record 1 that follows from another one")
         return
     try:
-        boundary = msgspec.json.decode(record.after, type=Boundary)
+        boundary = decoder(Boundary).decode(record.after)
     except msgspec.DecodeError:
         boundary = None
     if record.action != CHECKPOINT or boundary is None:

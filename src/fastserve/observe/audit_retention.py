@@ -20,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from fastserve.decoding import decoder
 from fastserve.durable.replacement import sync_folder
 from fastserve.durable.segment import list_segments, read_lines, segment_number, segment_path
 from fastserve.errors import ArtifactCorrupt
@@ -74,7 +75,7 @@ def removal_of(record: Record) -> Removal | None:
     if record.action != REMOVED:
         return None
     try:
-        removal = msgspec.json.decode(record.after, type=Removal)
+        removal = decoder(Removal).decode(record.after)
     except msgspec.DecodeError:
         return None
     return removal if removal.number else None
