@@ -26,6 +26,7 @@ PYTHON_RANKS = {
     "_core": 2,
     "settings": 2,
     "tokens": 2,
+    "bench": 3,
     "models": 3,
     "routing": 3,
     "drift": 3,
@@ -51,7 +52,7 @@ CLIENT_IS_USED_BY = {"client", "cli"}
 
 CPP_ORDER = [
     *("base", "tensor", "wire", "http2", "grpc", "sketch"),
-    *("route", "batch", "runtime", "engine", "front", "net"),
+    *("route", "batch", "runtime", "engine", "front", "net", "bench"),
 ]
 
 # library: the places under src/fastserve that may import it
@@ -64,11 +65,14 @@ PYTHON_HOMES = {
 CPP_HOMES = {
     "ONNX Runtime": (re.compile(r"\bOrt[A-Z]\w*|\bort_api\b"), ("runtime",)),
     "Asio": (re.compile(r"#include\s*<asio|\basio::"), ("net",)),
-    "sockets": (re.compile(r"#include\s*<(sys/socket|sys/un|netinet/|arpa/inet|netdb)"), ("net",)),
+    "sockets": (
+        re.compile(r"#include\s*<(sys/socket|sys/un|netinet/|arpa/inet|netdb)"),
+        ("net", "bench"),
+    ),
     "OpenSSL": (re.compile(r"#include\s*<openssl/"), ("net",)),
     "nghttp2": (re.compile(r"#include\s*<nghttp2/"), ("http2",)),
     "zlib": (re.compile(r"#include\s*<zlib\.h>"), ("grpc", "base")),
-    "threads": (re.compile(r"\bstd::j?thread\b|\bpthread_create\b"), ("engine", "net")),
+    "threads": (re.compile(r"\bstd::j?thread\b|\bpthread_create\b"), ("engine", "net", "bench")),
 }
 
 SEAM_IMPORT = re.compile(

@@ -13,6 +13,11 @@ from fastserve._core.call_record import (
     CallRecord as CallRecord,
     CallSample as CallSample,
 )
+from fastserve._core.core_bench import (
+    LoadGroup as LoadGroup,
+    LoadRun as LoadRun,
+    LoadSnapshot as LoadSnapshot,
+)
 from fastserve._core.core_traffic import (
     CapturedRequest as CapturedRequest,
     CapturedTensor as CapturedTensor,
