@@ -124,10 +124,14 @@ class Endpoint(NamedTuple):
             metadata=(("fastserve-actor", claimed_actor()),),
         )
 
+    @property
+    def uses_tls(self) -> bool:
+        named = (self.tls_server_name, self.tls_ca, self.tls_cert, self.tls_key)
+        return self.tls or any(named)
+
     def _connection(self) -> dict[str, Any]:
         from fastserve.client import TLS  # noqa: PLC0415 - grpc loads slowly
 
-        uses_tls = self.tls or self.tls_server_name or self.tls_ca or self.tls_cert or self.tls_key
         tls = TLS(
             root_certificates=_read(self.tls_ca),
             certificate=_read(self.tls_cert),
@@ -135,13 +139,14 @@ class Endpoint(NamedTuple):
             server_name=self.tls_server_name,
         )
         return {
-            "token": self._find_token(),
-            "tls": tls if uses_tls else None,
+            "token": self.find_token(),
+            "tls": tls if self.uses_tls else None,
             "timeout": self.timeout,
             "max_message_bytes": -1,  # what a person asked for on purpose may be large
         }
 
-    def _find_token(self) -> str | None:
+    def find_token(self) -> str | None:
+        """The token to send, from wherever it was given. Errors: click.UsageError."""
         if self.token_file is None:
             return self.token or None
         if self.token:

@@ -11,6 +11,7 @@ from fastserve.cli.command import run
 _COMMANDS: Final = {
     "serve": "Serve the models of a repository.",
     "infer": "Send one inference and print the answer.",
+    "bench": "Put load on a server, and measure it.",
     "model": "Ask a server about its models, and change them.",
     "route": "Show and change which version answers, and explain it.",
     "feedback": "Send what turned out to be true, and show how good answers are.",
