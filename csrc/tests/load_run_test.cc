@@ -101,7 +101,7 @@ TEST_CASE("load_run counts a wait for a free call from when the request was due"
   auto run = LoadRun::start(options);
   REQUIRE(run.ok());
   // The only call is held: the schedule goes on without it.
-  while (run.value()->snapshot().began == 0 ||
+  while (run.value()->snapshot().sent == 0 ||
          monotonic_now() < run.value()->snapshot().began + 200 * kMillisecond) {
     std::this_thread::yield();
   }

@@ -53,7 +53,7 @@ def test_open_loop_counts_a_stall_from_when_requests_were_due(start_server, demo
     stopped = threading.Event()
 
     def stall(now, _ticks):
-        if not stopped.is_set() and now.sent > 100:
+        if not stopped.is_set() and now.sent > 20:
             stopped.set()
             os.kill(server.pid, signal.SIGSTOP)
             time.sleep(0.4)  # the stall itself
@@ -64,12 +64,12 @@ def test_open_loop_counts_a_stall_from_when_requests_were_due(start_server, demo
         in_flight=4,
         requests_per_second=400,
         is_poisson=False,
-        max_requests=600,
+        max_requests=800,
         drain_seconds=60,
     )
     result = run_load(Target(server.grpc), [payload], plan, on_tick=stall)
     assert stopped.is_set()
-    assert result.statuses == {"digits": {"OK": 600}}
+    assert result.statuses == {"digits": {"OK": 800}}
     # 160 were due while the server stood still; half of them waited for more than half of it.
     assert result.latency.percentile(99) > 0.3e9
     assert result.latency.count * result.latency.share_above(0.2e9) > 60
@@ -138,7 +138,7 @@ def test_server_that_dies_ends_the_load_with_its_calls_counted(start_server, dem
     payload = Payload("digits", request.serialize())
     result = run_load(Target(server.grpc), [payload], plan, on_tick=kill)
     assert "every connection was lost" in result.failure
-    assert result.statuses["digits"]["UNAVAILABLE"] == 6
+    assert result.statuses["digits"]["UNAVAILABLE"] >= 6
     assert sum(result.statuses["digits"].values()) == result.sent
 
 

@@ -389,6 +389,7 @@ void Worker::reconnect_due() {
 
 void Worker::fail(std::string why) {
   is_failed_ = true;
+  state_->is_stopping = true;  // what the others would measure is another load
   std::lock_guard lock(tally_->mutex);
   tally_->failure = std::move(why);
 }

@@ -98,7 +98,7 @@ uint32_t ClientSession::open(ByteSpan body, const Ticket& ticket) {
     stream.is_sent = true;
     return id;
   }
-  if (waiting_.empty()) send_body(&stream);
+  send_body(&stream);
   if (!stream.is_sent) waiting_.push_back(id);
   return id;
 }
