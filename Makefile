@@ -27,7 +27,7 @@ BUILD_REQUIRES = $(shell $(PYTHON) -c 'import tomllib; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help build build-dev demo test lint lint-python lint-types lint-cython lint-cpp lint-words \
-        lint-proto format tidy bench soak fuzz clean
+        lint-proto format tidy bench peers soak fuzz clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,10 @@ tidy: build-dev  ## clang-tidy over the core (minutes)
 bench: build-dev  ## The table of speed and memory, each figure beside its partner
 	$(call apt,$(APT_BENCH))
 	@$(PY) bench/run.py $(ARGS)
+
+peers: build-dev  ## Other model servers beside fastserve, each in an environment of its own (an hour)
+	$(call apt,nghttp2-client)
+	@$(PY) bench/peers/run.py $(ARGS)
 
 soak: build-dev  ## Lifecycle at full scale: 1,000 swaps, reloads, models; races (an hour or so)
 	$(call apt,$(APT_BENCH))

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HERE = Path(__file__).resolve().parent
-# One row of each model's input.
-SHAPES = {"mlp": (30,), "gbt": (30,), "conv": (3, 112, 112), "gap": (3, 224, 224)}
 IMAGE_BYTES = 4 * 3 * 224 * 224
 PACED_RATE = 2_000
 PACED_SECONDS = 6.0
@@ -120,7 +118,9 @@ class Setting:
 
     def body(self, model: str, rows: int = 1) -> Path:
         """Returns a file with the request's bytes."""
-        return payload.write(self.folder / f"{model}-{rows}.body", model, (rows, *SHAPES[model]))
+        return payload.write(
+            self.folder / f"{model}-{rows}.body", model, (rows, *payload.SHAPES[model])
+        )
 
     def partner(self, *arguments: object) -> float:
         """Runs bench/partners.py on the server's core and returns its number."""
@@ -456,7 +456,7 @@ def connections(setting: Setting) -> list[Figure]:
 
 def memory_and_start(setting: Setting) -> list[Figure]:
     """One small model: resident memory once it answered, and the time to that answer."""
-    request = payload.message("mlp", (1, *SHAPES["mlp"]))
+    request = payload.message("mlp", (1, *payload.SHAPES["mlp"]))
     megabytes, seconds = [], []
     for _ in range(setting.repeats):
         with Fastserve(setting.only("mlp"), setting.log("start"), cores="0,1") as ours:

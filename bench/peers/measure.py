@@ -1,0 +1,206 @@
+"""Measures one peer beside fastserve: in turn, with the same requests, at the same loads."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import h2load
+import payload
+from children import Fastserve
+from peers.comparison import Comparison, Paced
+from peers.environment import Unavailable
+from peers.peer import GRPC, check, expected_outputs, first_answer
+from peers.tree import Tree, resident_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from children import Child
+    from peers.comparison import Side
+    from peers.peer import Arrays, Peer, Wire
+
+SHARES = (0.25, 0.5, 0.75)  # of the peer's own capacity
+PACED_CONNECTIONS = 64
+LOOK_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model and the request that is sent to it."""
+
+    name: str
+    repository: Path
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        """Returns the ONNX file."""
+        return self.repository / self.name / "1" / "model.onnx"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Returns the request's: one row."""
+        return (1, *payload.SHAPES[self.name])
+
+    @cached_property
+    def expected(self) -> Arrays:
+        """Returns ONNX Runtime's own answer."""
+        return expected_outputs(self.file, self.shape)
+
+    def alone(self) -> Path:
+        """Returns a repository that holds this model and nothing else."""
+        chosen = self.folder / f"only-{self.name}"
+        if not chosen.exists():
+            shutil.copytree(self.repository / self.name, chosen / self.name)
+        return chosen
+
+
+class Target:
+    """A server that has answered as ONNX Runtime does, ready to be loaded.
+
+    Errors: Unavailable when it does not answer, or wrongly.
+    """
+
+    def __init__(self, wire: Wire, subject: Subject, server: Child, address: str) -> None:
+        self.wire = wire
+        self.server = server
+        body = wire.write(subject.name, subject.shape)
+        answer = first_answer(wire, server, address, body)
+        self.start_seconds = time.monotonic() - server.started
+        check(wire, answer, subject.expected)
+        self._url = f"http://{address}{wire.path}"
+        self._body = subject.folder / f"{subject.name}{'-http' if wire.http1 else ''}.body"
+        self._body.write_bytes(wire.framed(body))
+        self._answer_bytes = len(wire.framed(answer))
+
+    def closed(self, connections: int, in_flight: int, seconds: float) -> h2load.Load:
+        """Loads it with as many requests as it answers. Errors: h2load.Failed."""
+        return h2load.run(
+            self._url,
+            connections=connections,
+            in_flight=in_flight,
+            seconds=seconds,
+            body=self._body,
+            headers=self.wire.headers,
+            http1=self.wire.http1,
+            answer_bytes=self._answer_bytes,
+        )
+
+    def paced(self, rate: int, seconds: float) -> h2load.Load:
+        """Loads it at a rate, each answer's time logged. Errors: h2load.Failed."""
+        return h2load.run(
+            self._url,
+            connections=PACED_CONNECTIONS,
+            in_flight=1 if self.wire.http1 else PACED_CONNECTIONS,
+            # Two more on each connection: the first and the last ones are left out.
+            requests=round(rate * seconds) + 2 * PACED_CONNECTIONS,
+            requests_per_second=rate,
+            spread=True,
+            log=True,
+            body=self._body,
+            headers=self.wire.headers,
+            http1=self.wire.http1,
+            answer_bytes=self._answer_bytes,
+        )
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where models and scratch files are, how often and how long to measure."""
+
+    repository: Path
+    folder: Path
+    repeats: int
+    seconds: float
+
+    def compare(self, peer: Peer, model: str) -> Comparison:
+        """Returns the figures, or the reason why there are none."""
+        found = Comparison(peer.name, model, peer.settings)
+        try:
+            python = peer.install()
+            for repeat in range(self.repeats):
+                self._repeat(found, peer, python, self.folder / f"{peer.name}-{model}-{repeat}")
+        except Unavailable as reason:
+            found.reason = str(reason)
+        except h2load.Failed as reason:
+            found.reason = f"under load: {reason}"
+        return found
+
+    def _repeat(self, found: Comparison, peer: Peer, python: Path, folder: Path) -> None:
+        subject = Subject(found.model, self.repository, self.folder)
+        server, address = peer.start(python, subject.file, folder)
+        with server:
+            theirs = Target(peer.wire, subject, server, address)
+            state = ("--state-dir", str(folder / "state"))
+            server.pause()
+            with Fastserve(subject.alone(), folder / "fastserve.log", options=state) as fastserve:
+                ours = Target(GRPC, subject, fastserve, fastserve.grpc)
+                server.resume()
+                self._load(found, theirs, ours)
+        found.theirs.start_seconds.append(theirs.start_seconds)
+        found.ours.start_seconds.append(ours.start_seconds)
+
+    def _load(self, found: Comparison, theirs: Target, ours: Target) -> None:
+        if not found.connections:
+            choose_depth(found, theirs)
+        depth = found.connections, found.in_flight
+        assert isinstance(theirs.server, Tree)  # noqa: S101
+        with paused(theirs.server):
+            found.ours.rps.append(ours.closed(*depth, self.seconds).requests_per_second)
+        found.theirs.rps.append(theirs.closed(*depth, self.seconds).requests_per_second)
+        if not found.theirs.paced:
+            capacity = found.theirs.rps[0]
+            rates = [max(1, round(capacity * share)) for share in SHARES]
+            found.theirs.paced = [Paced(rate) for rate in rates]
+            found.ours.paced = [Paced(rate) for rate in rates]
+        for number in range(len(SHARES)):
+            with paused(theirs.server):
+                self._pace(ours, found.ours, number)
+            self._pace(theirs, found.theirs, number)
+        for target, side in ((theirs, found.theirs), (ours, found.ours)):
+            side.resident_mb.append(resident_bytes(target.server.process.pid) / 1e6)
+
+    def _pace(self, target: Target, side: Side, number: int) -> None:
+        paced = side.paced[number]
+        paced.add(target.paced(paced.offered_rps, self.seconds), PACED_CONNECTIONS)
+
+
+def choose_depth(found: Comparison, theirs: Target) -> None:
+    """Sets the deepest load, or where that fails the best of the others.
+
+    Errors: h2load.Failed when every depth fails.
+    """
+    deepest, *others = theirs.wire.depths
+    try:
+        theirs.closed(*deepest, LOOK_SECONDS)
+    except h2load.Failed as error:
+        failure = str(error)
+    else:
+        found.connections, found.in_flight = deepest
+        return
+    rates: dict[tuple[int, int], float] = {}
+    for depth in others:
+        try:
+            rates[depth] = theirs.closed(*depth, LOOK_SECONDS).requests_per_second
+        except h2load.Failed as error:
+            failure = str(error)
+    if not rates:
+        raise h2load.Failed(failure)
+    found.connections, found.in_flight = max(rates, key=lambda depth: rates[depth])
+    found.note = f"failed at {deepest[0]} x {deepest[1]}; its best depth instead"
+
+
+@contextmanager
+def paused(server: Tree) -> Iterator[None]:
+    """Stops a server for a while: its idle work must not cost the other side its core."""
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()
