@@ -127,7 +127,7 @@ bench: build-dev  ## The table of speed and memory, each figure beside its partn
 	$(call apt,$(APT_BENCH))
 	@$(PY) bench/run.py $(ARGS)
 
-peers: build-dev  ## Other model servers beside fastserve, each in an environment of its own (an hour)
+peers: build-dev  ## Other model servers beside fastserve, each in an environment of its own (half an hour)
 	$(call apt,nghttp2-client)
 	@$(PY) bench/peers/run.py $(ARGS)
 

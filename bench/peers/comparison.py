@@ -58,6 +58,7 @@ class Side:
     """One server's figures, an entry per repeat, and its open loads."""
 
     rps: list[float] = field(default_factory=list)
+    rps_per_core: list[float] = field(default_factory=list)  # by the processor time it got
     start_seconds: list[float] = field(default_factory=list)
     resident_mb: list[float] = field(default_factory=list)
     paced: list[Paced] = field(default_factory=list)
@@ -66,6 +67,7 @@ class Side:
         """Returns it for a JSON file, the times as percentiles."""
         return {
             "rps": self.rps,
+            "rps_per_core": self.rps_per_core,
             "start_seconds": self.start_seconds,
             "resident_mb": self.resident_mb,
             "paced": [
@@ -93,10 +95,6 @@ class Comparison:
     reason: str = ""
     theirs: Side = field(default_factory=Side)
     ours: Side = field(default_factory=Side)
-
-    def ratios(self) -> list[float]:
-        """Returns fastserve's requests/s in the peer's, per repeat."""
-        return [mine / other for mine, other in zip(self.ours.rps, self.theirs.rps, strict=True)]
 
     def record(self) -> dict[str, object]:
         """Returns it for a JSON file."""

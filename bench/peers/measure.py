@@ -1,10 +1,12 @@
-"""Measures one peer beside fastserve: in turn, with the same requests, at the same loads."""
+"""Measures one peer beside fastserve: in turn, with the same requests, at the same loads.
+
+Only one of the two runs at a time: some peers are never idle, and there is one core for servers.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,10 +17,9 @@ from children import Fastserve
 from peers.comparison import Comparison, Paced
 from peers.environment import Unavailable
 from peers.peer import GRPC, check, expected_outputs, first_answer
-from peers.tree import Tree, resident_bytes
+from peers.tree import cpu_seconds, resident_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from children import Child
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SHARES = (0.25, 0.5, 0.75)  # of the peer's own capacity
 PACED_CONNECTIONS = 64
 LOOK_SECONDS = 3.0
+WARM_UP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,14 @@ class Target:
             answer_bytes=self._answer_bytes,
         )
 
+    def capacity(self, connections: int, in_flight: int, seconds: float) -> tuple[float, float]:
+        """Returns requests/s of a closed loop, and how many cores the server had meanwhile."""
+        pid = self.server.process.pid
+        before, began = cpu_seconds(pid), time.monotonic()
+        load = self.closed(connections, in_flight, seconds)
+        cores = (cpu_seconds(pid) - before) / (time.monotonic() - began)
+        return load.requests_per_second, cores
+
     def paced(self, rate: int, seconds: float) -> h2load.Load:
         """Loads it at a rate, each answer's time logged. Errors: h2load.Failed."""
         return h2load.run(
@@ -122,53 +132,41 @@ class Bench:
     def compare(self, peer: Peer, model: str) -> Comparison:
         """Returns the figures, or the reason why there are none."""
         found = Comparison(peer.name, model, peer.settings)
+        subject = Subject(model, self.repository, self.folder)
         try:
             python = peer.install()
             for repeat in range(self.repeats):
-                self._repeat(found, peer, python, self.folder / f"{peer.name}-{model}-{repeat}")
+                folder = self.folder / f"{peer.name}-{model}-{repeat}"
+                server, address = peer.start(python, subject.file, folder)
+                with server:
+                    self._load(found, found.theirs, Target(peer.wire, subject, server, address))
+                options = ("--state-dir", str(folder / "state"))
+                log = folder / "fastserve.log"
+                with Fastserve(subject.alone(), log, options=options) as ours:
+                    self._load(found, found.ours, Target(GRPC, subject, ours, ours.grpc))
         except Unavailable as reason:
             found.reason = str(reason)
         except h2load.Failed as reason:
             found.reason = f"under load: {reason}"
         return found
 
-    def _repeat(self, found: Comparison, peer: Peer, python: Path, folder: Path) -> None:
-        subject = Subject(found.model, self.repository, self.folder)
-        server, address = peer.start(python, subject.file, folder)
-        with server:
-            theirs = Target(peer.wire, subject, server, address)
-            state = ("--state-dir", str(folder / "state"))
-            server.pause()
-            with Fastserve(subject.alone(), folder / "fastserve.log", options=state) as fastserve:
-                ours = Target(GRPC, subject, fastserve, fastserve.grpc)
-                server.resume()
-                self._load(found, theirs, ours)
-        found.theirs.start_seconds.append(theirs.start_seconds)
-        found.ours.start_seconds.append(ours.start_seconds)
-
-    def _load(self, found: Comparison, theirs: Target, ours: Target) -> None:
+    def _load(self, found: Comparison, side: Side, target: Target) -> None:
+        """Runs every load on one server. The first to come, the peer, sets depth and rates."""
+        side.start_seconds.append(target.start_seconds)
         if not found.connections:
-            choose_depth(found, theirs)
+            choose_depth(found, target)
         depth = found.connections, found.in_flight
-        assert isinstance(theirs.server, Tree)  # noqa: S101
-        with paused(theirs.server):
-            found.ours.rps.append(ours.closed(*depth, self.seconds).requests_per_second)
-        found.theirs.rps.append(theirs.closed(*depth, self.seconds).requests_per_second)
+        target.closed(*depth, WARM_UP_SECONDS)
+        rps, cores = target.capacity(*depth, self.seconds)
+        side.rps.append(rps)
+        side.rps_per_core.append(rps / cores)
         if not found.theirs.paced:
-            capacity = found.theirs.rps[0]
-            rates = [max(1, round(capacity * share)) for share in SHARES]
+            rates = [max(1, round(side.rps[0] * share)) for share in SHARES]
             found.theirs.paced = [Paced(rate) for rate in rates]
             found.ours.paced = [Paced(rate) for rate in rates]
-        for number in range(len(SHARES)):
-            with paused(theirs.server):
-                self._pace(ours, found.ours, number)
-            self._pace(theirs, found.theirs, number)
-        for target, side in ((theirs, found.theirs), (ours, found.ours)):
-            side.resident_mb.append(resident_bytes(target.server.process.pid) / 1e6)
-
-    def _pace(self, target: Target, side: Side, number: int) -> None:
-        paced = side.paced[number]
-        paced.add(target.paced(paced.offered_rps, self.seconds), PACED_CONNECTIONS)
+        for paced in side.paced:
+            paced.add(target.paced(paced.offered_rps, self.seconds), PACED_CONNECTIONS)
+        side.resident_mb.append(resident_bytes(target.server.process.pid) / 1e6)
 
 
 def choose_depth(found: Comparison, theirs: Target) -> None:
@@ -194,13 +192,3 @@ def choose_depth(found: Comparison, theirs: Target) -> None:
         raise h2load.Failed(failure)
     found.connections, found.in_flight = max(rates, key=lambda depth: rates[depth])
     found.note = f"failed at {deepest[0]} x {deepest[1]}; its best depth instead"
-
-
-@contextmanager
-def paused(server: Tree) -> Iterator[None]:
-    """Stops a server for a while: its idle work must not cost the other side its core."""
-    server.pause()
-    try:
-        yield
-    finally:
-        server.resume()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import sysconfig
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -152,12 +153,20 @@ PEERS = {
     for peer in (
         Peer("grpc_aio", "grpc.aio", GRPC, "gRPC; uvloop, no batching"),
         Peer("mlserver", "MLServer", GRPC, "gRPC; adaptive batching, no worker processes"),
-        Peer("pytriton", "PyTriton", GRPC, "gRPC; dynamic batching"),
+        Peer(
+            "pytriton",
+            "PyTriton",
+            GRPC,
+            "gRPC; dynamic batching",
+            # Its server loads Python as a library: the same that the environment is of.
+            {"LD_LIBRARY_PATH": sysconfig.get_config_var("LIBDIR")},
+        ),
         Peer(
             "litserve",
             "LitServe",
             Wire("/predict", _json_body, _raw_answer, JSON, http1=True),
-            "HTTP, JSON in, raw bytes out; batching, fast_queue",
+            "HTTP, JSON in, raw bytes out; batching",
+            {"PEER_MAX_DELAY_SECONDS": "0.01"},
         ),
         Peer(
             "bentoml",

@@ -12,16 +12,8 @@ if TYPE_CHECKING:
     from peers.comparison import Comparison, Paced
 
 CAPACITY = (
-    "server",
-    "depth",
-    "requests/s",
-    "fastserve",
-    "times",
-    "MB",
-    "fastserve",
-    "start s",
-    "fastserve",
-    "",
+    *("server", "depth", "requests/s", "fastserve", "times", "per core", "fastserve", "times"),
+    *("MB", "fastserve", "start s", "fastserve", "settings"),
 )
 LOADS = ("server", "offered/s", "p50 ms", "p99 ms", "p99.9 ms", "fastserve p50", "p99", "p99.9")
 NOT_MEASURED = "-"
@@ -31,13 +23,16 @@ def capacity_row(found: Comparison) -> list[str]:
     """Returns a peer's line of the first table."""
     if found.reason:
         return [found.peer, *[NOT_MEASURED] * (len(CAPACITY) - 2), f"cannot run: {found.reason}"]
-    theirs, ours, ratios = found.theirs, found.ours, found.ratios()
+    theirs, ours = found.theirs, found.ours
     return [
         found.peer,
         f"{found.connections} x {found.in_flight}",
         _number(theirs.rps),
         _number(ours.rps),
-        f"{statistics.median(ratios):.3g} ({min(ratios):.3g} - {max(ratios):.3g})",
+        _ratios(ours.rps, theirs.rps),
+        _number(theirs.rps_per_core),
+        _number(ours.rps_per_core),
+        _ratios(ours.rps_per_core, theirs.rps_per_core),
         _number(theirs.resident_mb),
         _number(ours.resident_mb),
         f"{statistics.median(theirs.start_seconds):.1f}",
@@ -66,7 +61,7 @@ def markdown(comparisons: list[Comparison], machine: str) -> str:
 
 def show(comparisons: list[Comparison], machine: str) -> None:
     """Prints the tables."""
-    console = Console(width=160)
+    console = Console(width=200)
     console.print(machine)
     for model, found in _by_model(comparisons).items():
         for heads, rows in _tables(found):
@@ -93,6 +88,11 @@ def _markdown_table(heads: tuple[str, ...], rows: list[list[str]]) -> str:
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines
     )
+
+
+def _ratios(ours: list[float], theirs: list[float]) -> str:
+    found = [mine / other for mine, other in zip(ours, theirs, strict=True)]
+    return f"{statistics.median(found):.3g} ({min(found):.3g} - {max(found):.3g})"
 
 
 def _number(values: list[float]) -> str:

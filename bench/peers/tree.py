@@ -1,8 +1,9 @@
-"""A server with all processes that it started: counted, paused and ended together."""
+"""A server with all processes that it started: counted and ended together."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from pathlib import Path
@@ -26,6 +27,16 @@ def resident_bytes(pid: int) -> int:
     return total
 
 
+def cpu_seconds(pid: int) -> float:
+    """Returns the processor time that a process and its descendants took so far."""
+    total = 0.0
+    for process in _family(pid):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
 class Tree(Child):
     """A process on given cores; none of its descendants outlives it."""
 
@@ -38,21 +49,7 @@ class Tree(Child):
     ) -> None:
         super().__init__([sys.executable, str(ADOPT), *command], log, cores, environment)
 
-    def pause(self) -> None:
-        """Stops every process, so that another server can be measured on this core."""
-        self._signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Lets them go on."""
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        for process in _family(self.process.pid):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-
     def __exit__(self, *error: object) -> None:
-        self.resume()
         family = _family(self.process.pid)[1:]
         super().__exit__(*error)
         left: list[psutil.Process] = psutil.wait_procs(family, STOP_SECONDS / 10)[1]
@@ -60,6 +57,8 @@ class Tree(Child):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(left, STOP_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # what a root that ended early left behind
 
 
 def _family(pid: int) -> list[psutil.Process]:

@@ -1,4 +1,4 @@
-"""LitServe with batching and its faster queue.
+"""LitServe with batching.
 
 python server.py MODEL.onnx PORT FOLDER
 """
@@ -41,9 +41,7 @@ class OnnxApi(ls.LitAPI):
 
 
 if __name__ == "__main__":
-    server = ls.LitServer(
-        OnnxApi(sys.argv[1]), accelerator="cpu", workers_per_device=1, fast_queue=True
-    )
+    server = ls.LitServer(OnnxApi(sys.argv[1]), accelerator="cpu", workers_per_device=1)
     server.run(
         host="127.0.0.1",
         port=int(sys.argv[2]),
