@@ -13,8 +13,8 @@ INSTALL_DEMO := .[demo]
 INSTALL_DEV  := .[demo,test,lint,bench]
 # What comes from Debian, by purpose (names of Debian 12).
 APT_BUILD := g++ libnghttp2-dev libasio-dev libssl-dev zlib1g-dev
-APT_TEST  := ccache clang doctest-dev libclang-rt-14-dev nghttp2-client prometheus
-APT_BENCH := nghttp2-client nghttp2-server valgrind
+APT_TEST  := ccache clang doctest-dev libclang-rt-14-dev nghttp2-client prometheus valgrind
+APT_BENCH := nghttp2-client nghttp2-server
 APT_TIDY  := clang-tidy
 # Only where $(PYTHON) is Debian's, which ships headers and venv apart.
 APT_PYTHON = $(shell $(PYTHON) -c 'import os, sysconfig as s; \

@@ -1,11 +1,12 @@
 """Instructions per request on the io thread, by layer: a table that may only fall.
 
-    python bench/instructions.py [--update | --record SHARE | --watch]
+    python bench/instructions.py [--update | --quick | --record SHARE | --watch]
 
 Runs csrc/bench/serve_bench.cc under callgrind, warms it up, and counts what the io thread executes
 for a known number of requests. One connection with one call in flight makes a sweep of exactly one
 request, so the count is repeatable; it must not be more than 3 % above the stored table. 4 x 64 is
-printed beside it: there a sweep holds what happened to arrive, so it is a report. With --record, so
+printed beside it: there a sweep holds what happened to arrive, so it is a report. With
+--quick it is left out, for CI. Both tell how often memory was asked for. With --record, so
 many calls leave a record for a span and a line of the access log, with --watch every row is told to
 the observer, and nothing is compared.
 """
@@ -31,6 +32,10 @@ TOLERANCE = 1.03
 WARM_UP, REQUESTS = 300, 2_000
 DEPTHS = {"1 x 1": (1, 1), "4 x 64": (4, 64)}
 LAYER = re.compile(r"fastserve/([a-z0-9]+)/[a-z_0-9]+\.(?:h|cc)$")
+# What asks the system's allocator for memory.
+ALLOCATORS = re.compile(
+    r"(malloc|calloc|realloc|posix_memalign|aligned_alloc|operator new(\[\])?\(.*)$"
+)
 LIBRARY = re.compile(r"/lib([a-z0-9+]+)[-.]")
 
 
@@ -76,6 +81,28 @@ def self_costs(profile: Path) -> Counter[str]:
     return costs
 
 
+def allocations(profile: Path) -> Counter[str]:
+    """Returns how often each function asked for memory, from one thread's callgrind file.
+
+    Those of ONNX Runtime, and of C++'s own allocator, which asks for its callers, are left out.
+    """
+    found: Counter[str] = Counter()
+    names: dict[str, str] = {}
+    current = {"ob": "", "fn": "", "cfn": ""}
+    for line in profile.read_text(encoding="utf-8", errors="replace").splitlines():
+        named = re.match(r"(c?)(ob|fn)=\((\d+)\)(?: (.*))?", line)
+        if named:
+            called, kind, number, name = named.groups()
+            if name:
+                names[kind + number] = name
+            current[called + kind] = names[kind + number]
+        elif line.startswith("calls=") and ALLOCATORS.match(current["cfn"]):
+            is_foreign = "onnxruntime" in current["ob"] or ALLOCATORS.match(current["fn"])
+            if not is_foreign:
+                found[current["fn"]] += int(line[6:].split()[0])
+    return found
+
+
 class ProfiledServer:
     """serve_bench under callgrind."""
 
@@ -86,7 +113,11 @@ class ProfiledServer:
         if spec is None or spec.origin is None:
             raise SystemExit("onnxruntime is not installed: make build")
         library = next((Path(spec.origin).parent / "capi").glob("libonnxruntime.so.*"))
-        model = ROOT / "build" / "bench-models" / "mlp" / "1" / "model.onnx"
+        models = ROOT / "build" / "bench-models"
+        model = models / "mlp" / "1" / "model.onnx"
+        if not model.exists():
+            build = Path(__file__).resolve().parent / "models" / "build.py"
+            subprocess.run([sys.executable, str(build), str(models)], check=True)
         self._out = folder / "profile"
         self._body = payload.write(folder / "mlp.body", "mlp", (1, 30))
         options = [
@@ -131,25 +162,32 @@ class ProfiledServer:
         command = ["callgrind_control", action, str(self._process.pid)]
         subprocess.run(command, check=True, capture_output=True)
 
-    def per_request(self, depth: tuple[int, int]) -> dict[str, int]:
-        """Returns the io thread's instructions per request by place, largest first."""
+    def per_request(self, depth: tuple[int, int]) -> tuple[dict[str, int], dict[str, float]]:
+        """Returns the io thread's instructions by place, and all threads' allocations by function.
+
+        Of one request; the largest first.
+        """
         self._load(WARM_UP, depth)
         for old in self._out.parent.glob(self._out.name + ".*"):
             old.unlink()
         self._control("--zero")
         self._load(REQUESTS, depth)
         self._control("--dump")
-        threads = [self_costs(path) for path in self._out.parent.glob(self._out.name + ".*")]
-        costs = max(threads, key=lambda thread: thread["http2"])
-        rounded = {place: round(cost / REQUESTS) for place, cost in costs.items()}
-        ordered = sorted(rounded.items(), key=lambda item: -item[1])
-        return {place: cost for place, cost in ordered if cost > 0}
+        profiles = list(self._out.parent.glob(self._out.name + ".*"))
+        costs = max(map(self_costs, profiles), key=lambda thread: thread["http2"])
+        asked = sum(map(allocations, profiles), Counter())
+        instructions = {place: round(cost / REQUESTS) for place, cost in costs.most_common()}
+        return (
+            {place: cost for place, cost in instructions.items() if cost > 0},
+            {function: count / REQUESTS for function, count in asked.most_common()},
+        )
 
 
 def main() -> None:
     """Prints the table and compares it with the stored one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help="store what was measured")
+    parser.add_argument("--quick", action="store_true", help="1 x 1 alone")
     parser.add_argument("--program", type=Path, default=ROOT / "build" / "release" / "serve_bench")
     parser.add_argument("--record", type=float, default=0.0, help="share of calls to record")
     parser.add_argument("--watch", action="store_true", help="sketch every row")
@@ -159,14 +197,19 @@ def main() -> None:
             arguments.program, Path(folder), arguments.record, is_watched=arguments.watch
         )
         try:
-            table = {name: server.per_request(depth) for name, depth in DEPTHS.items()}
+            depths = {"1 x 1": DEPTHS["1 x 1"]} if arguments.quick else DEPTHS
+            found = {name: server.per_request(depth) for name, depth in depths.items()}
         finally:
             server.close()
-    for name, costs in table.items():
+    table = {}
+    for name, (costs, asked) in found.items():
         ours = sum(cost for place, cost in costs.items() if place != "libonnxruntime")
         print(f"{name}: {ours:,} instructions a request without ONNX Runtime")
         for place, cost in costs.items():
             print(f"  {place:28} {cost:>8,}")
+        print(f"{name}: memory asked for {sum(asked.values()):.3f} times a request")
+        for function, count in asked.items():
+            print(f"  {count:8.3f} {function}")
         table[name] = {"total": ours, **costs}
     if arguments.record > 0 or arguments.watch:
         return
