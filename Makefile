@@ -27,7 +27,7 @@ BUILD_REQUIRES = $(shell $(PYTHON) -c 'import tomllib; \
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help build build-dev demo test lint lint-python lint-types lint-cython lint-cpp lint-words \
-        lint-proto format tidy bench peers soak fuzz clean
+        lint-proto format tidy bench locust peers scaling soak fuzz clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -130,6 +130,13 @@ bench: build-dev  ## The table of speed and memory, each figure beside its partn
 peers: build-dev  ## Other model servers beside fastserve, each in an environment of its own (half an hour)
 	$(call apt,nghttp2-client)
 	@$(PY) bench/peers/run.py $(ARGS)
+
+locust: build-dev  ## Locust's users against a real server, held against bench/locust/budgets.toml
+	@$(PY) bench/locust/guard.py --html build/locust $(ARGS)
+
+scaling: build-dev  ## What a request costs as connections, models, features and threads grow
+	$(call apt,$(APT_BENCH))
+	@$(PY) bench/scaling.py $(ARGS)
 
 soak: build-dev  ## Lifecycle at full scale: 1,000 swaps, reloads, models; races (an hour or so)
 	$(call apt,$(APT_BENCH))

@@ -1,0 +1,212 @@
+"""Load from Locust's users against a real server, held against budgets: `make locust`.
+
+    python bench/locust/guard.py [--shape NAME ...] [--repeats N] [--seconds S] [--html FOLDER]
+        [--slow FACTOR]
+
+Shapes and what they may take are in budgets.toml. What an answer may take is a multiple of what
+ONNX Runtime alone takes for the same request, measured before and after each run on the server's
+core. Ends with 1 when a budget is broken. --slow serves a model of so many times the depth under
+the same budgets: they must be broken then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+HERE = Path(__file__).resolve().parent
+sys.path.append(str(HERE.parent))
+
+import workload  # noqa: E402
+from children import CLIENT_CORE, SERVER_CORE, Fastserve  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from fastserve.client import ControlClient, ReleaseClient  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PERCENTILES = {"p50": "50%", "p95": "95%", "p99": "99%"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the table."""
+
+    shape: str
+    what: str
+    value: float
+    budget: float
+    is_kept: bool
+
+
+def budgets_of(shape: str) -> dict[str, float]:
+    """Returns the shape's numbers over the defaults. Errors: KeyError for no such shape."""
+    read = tomllib.loads((HERE / "budgets.toml").read_text(encoding="utf-8"))
+    return {**read["default"], **read[shape]}
+
+
+def shapes() -> list[str]:
+    """Returns the names in budgets.toml."""
+    read = tomllib.loads((HERE / "budgets.toml").read_text(encoding="utf-8"))
+    return [name for name in read if name != "default"]
+
+
+def alone_ms(folder: Path) -> float:
+    """Returns what ONNX Runtime alone takes for a request of the budgets' model."""
+    path = folder / "alone.onnx"
+    path.write_bytes(workload.model())
+    partner = [sys.executable, str(HERE.parent / "partners.py"), "once"]
+    command = ["taskset", "-c", SERVER_CORE, *partner, str(path), str(workload.ROWS), "1"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return float(done.stdout) / 1000
+
+
+def swap(server: Fastserve, stop: threading.Event) -> None:
+    """Loads the versions in turn."""
+    with ControlClient(server.grpc, timeout=60) as control:
+        turn = 0
+        while not stop.wait(0.5):
+            turn += 1
+            for _ in control.load_model("work", version=1 + turn % 2):
+                pass
+
+
+def shift(server: Fastserve, stop: threading.Event) -> None:
+    """Moves a canary's weight up and down."""
+    with ReleaseClient(server.grpc, timeout=60) as release:
+        weight = 0
+        while True:
+            weight = (weight + 10) % 100
+            entries = [{"version": 1, "weight": 100 - weight}, {"version": 2, "weight": weight}]
+            release.set_route("work", {"entries": entries, "sticky": "header:x-user"})
+            if stop.wait(1):
+                return
+
+
+OPERATORS: dict[str, Callable[[Fastserve, threading.Event], None]] = {
+    "swap": swap,
+    "canary": shift,
+}
+
+
+def drive(
+    shape: str, server: Fastserve, folder: Path, seconds: float, html: Path | None
+) -> dict[str, str]:
+    """Runs Locust, and whoever operates the server meanwhile; returns Locust's line of figures."""
+    budgets = budgets_of(shape)
+    budgets["seconds"] = seconds or budgets["seconds"]
+    scale = 10.0 if shape == "drift" else 1.0
+    bodies = [workload.body(folder / f"{shape}-{seed}.body", scale, seed) for seed in range(4)]
+    environment = os.environ | {
+        "BENCH_SHAPE": shape,
+        "BENCH_BODIES": os.pathsep.join(map(str, bodies)),
+        **{f"BENCH_{name.upper()}": str(budgets[name]) for name in ("users", "rate", "seconds")},
+    }
+    users = str(int(budgets["users"]))
+    command = ["taskset", "-c", CLIENT_CORE, sys.executable, "-m", "locust", "--headless"]
+    command += ["-f", str(HERE / "users.py"), "--host", server.grpc, "--only-summary"]
+    command += ["--csv", str(folder / shape), "--exit-code-on-error", "0"]
+    if shape != "ramp":
+        command += ["-u", users, "-r", users, "-t", f"{budgets['seconds']:g}s"]
+    if html is not None:
+        html.mkdir(parents=True, exist_ok=True)
+        command += ["--html", str(html / f"{shape}.html")]
+    stop = threading.Event()
+    operator = OPERATORS.get(shape)
+    thread = threading.Thread(target=operator, args=(server, stop)) if operator else None
+    if thread is not None:
+        thread.start()
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    finally:
+        stop.set()
+        if thread is not None:
+            thread.join()
+    path = folder / f"{shape}_stats.csv"
+    if done.returncode != 0 or not path.exists():
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    with path.open(newline="", encoding="utf-8") as lines:
+        return next(line for line in csv.DictReader(lines) if line["Name"] == "Aggregated")
+
+
+def judge(shape: str, found: dict[str, str], alone: float) -> list[Verdict]:
+    """Holds Locust's figures against the budgets; latencies as multiples of `alone`."""
+    budgets = budgets_of(shape)
+    count = int(found["Request Count"])
+    rate = float(found["Requests/s"]) / budgets["rate"]
+    errors = int(found["Failure Count"]) / count if count else 1.0
+    least, most = budgets["min_rate"], budgets["max_error_rate"]
+    verdicts = [
+        Verdict(shape, "answered of offered", rate, least, rate >= least),
+        Verdict(shape, "errors", errors, most, errors <= most),
+    ]
+    for name, column in PERCENTILES.items():
+        times = float(found[column]) / alone if count else float("inf")
+        what = f"{name} against {alone:.1f} ms alone"
+        verdicts.append(Verdict(shape, what, times, budgets[name], times <= budgets[name]))
+    return verdicts
+
+
+def run(shape: str, folder: Path, *, slow: int, seconds: float, html: Path | None) -> list[Verdict]:
+    """One server, one run."""
+    repository = folder / "repository"
+    for version in (1, 2):
+        workload.put(repository, version, workload.model(workload.DEPTH * slow, seed=version))
+    (repository / "work" / "model.toml").write_text("[versions]\nall = true\n", encoding="utf-8")
+    before = alone_ms(folder)
+    with Fastserve(repository, folder / "log") as server:
+        found = drive(shape, server, folder, seconds, html)
+    return judge(shape, found, statistics.mean([before, alone_ms(folder)]))
+
+
+def show(verdicts: list[Verdict]) -> None:
+    """Prints the table."""
+    table = Table(title="budgets")
+    for heading in ("shape", "what", "measured", "budget", "kept"):
+        table.add_column(heading)
+    for each in verdicts:
+        kept = "yes" if each.is_kept else "NO"
+        table.add_row(each.shape, each.what, f"{each.value:.3g}", f"{each.budget:g}", kept)
+    Console(width=100).print(table)
+
+
+def main() -> None:
+    """Runs the shapes that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shape", nargs="+", choices=shapes(), default=shapes())
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=0.0, help="instead of the budgets'")
+    parser.add_argument("--html", type=Path, help="a folder for Locust's reports")
+    parser.add_argument("--slow", type=int, default=1, help="times the model's depth")
+    arguments = parser.parse_args()
+    verdicts = []
+    for _ in range(arguments.repeats):
+        for shape in arguments.shape:
+            print(f"driving {shape} ...", file=sys.stderr, flush=True)
+            with tempfile.TemporaryDirectory(prefix="fastserve-locust-") as folder:
+                verdicts += run(
+                    shape,
+                    Path(folder),
+                    slow=arguments.slow,
+                    seconds=arguments.seconds,
+                    html=arguments.html,
+                )
+    show(verdicts)
+    if not all(each.is_kept for each in verdicts):
+        sys.exit("a budget is broken")
+
+
+if __name__ == "__main__":
+    main()
