@@ -42,7 +42,7 @@ def assert_last_stands(folder, acknowledged):
         assert weight in {0, generation}
 
 
-@pytest.mark.parametrize("action", [EXIT, TEAR, errno.EIO, errno.ENOSPC], ids=str)
+@pytest.mark.parametrize("action", [EXIT, TEAR, errno.ENOSPC], ids=str)
 def test_route_is_the_last_acknowledged_after_each_call(nursery, memory_path, action):
     for call in range(1, MOST_CALLS):
         folder = memory_path / str(call)

@@ -22,9 +22,9 @@ from fastserve.routing.guard_rates import LabelGuard, RateGuard, ShadowGuard
 from fastserve.routing.histogram import DurationHistogram
 from fastserve.routing.judge import Judge, levels_of
 
-ROLLOUTS = 40
-MOST_WRONG = 9
-LEAST_FOUND = 36
+ROLLOUTS = 24
+MOST_WRONG = 7
+LEAST_FOUND = 21
 LEVELS = Levels(fail=0.01, passing=0.05)
 NUMBER = core.TableSchema([("x", True, "FP32", 1), ("y", False, "FP32", 1)])
 CATEGORY = core.TableSchema([("label", False, "INT64", 1)])
