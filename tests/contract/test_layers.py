@@ -16,6 +16,7 @@ PYTHON_RANKS = {
     "errors": 0,
     "decoding": 0,
     "huge_pages": 0,
+    "thread_priority": 0,
     "_proto": 0,
     "config": 1,
     "metric_source": 1,

@@ -6,15 +6,11 @@ own is built at normal priority: those threads will serve.
 """
 
 import asyncio
-import os
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
-# A tenth of what a serving thread gets on the same core. At 19 it would be a seventieth: on a
-# saturated machine loads then take minutes, and the interpreter's lock waits for them.
-_NICE: Final = 10
+from fastserve.thread_priority import lower_priority
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -26,7 +22,7 @@ class LoadPool:
     def __init__(self, threads: int) -> None:
         self._normal = ThreadPoolExecutor(threads, thread_name_prefix="load")
         self._low = ThreadPoolExecutor(
-            threads, thread_name_prefix="load-low", initializer=_lower_priority
+            threads, thread_name_prefix="load-low", initializer=lower_priority
         )
         self._is_low = False
 
@@ -66,8 +62,3 @@ class LoadPool:
     ) -> _Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(pool, lambda: function(*args, **kwargs))
-
-
-def _lower_priority() -> None:
-    # Linux keeps a nice value for each thread.
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
