@@ -95,6 +95,7 @@ def build_failure(binary, target):
     options = [
         f"-DFASTSERVE_SANITIZE={binary.sanitize}",
         "-DFASTSERVE_TESTS=ON",
+        "-DFASTSERVE_BENCH=ON",
         f"-DCMAKE_MAKE_PROGRAM={program('ninja')}",
     ]
     if not (folder / "CMakeCache.txt").exists():
