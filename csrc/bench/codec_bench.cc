@@ -1,6 +1,7 @@
 // Nanoseconds per message of the codec: ModelInferRequest in, ModelInferResponse out.
 //
 // Each line is the best of several rounds: on a shared machine the others measure the neighbours.
+// `codec_bench count` runs each for callgrind instead (count.h).
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "count.h"
 #include "fastserve/base/clock.h"
 #include "fastserve/wire/infer_request.h"
 #include "fastserve/wire/infer_response.h"
@@ -18,6 +20,9 @@ namespace {
 
 constexpr int kRounds = 30;
 constexpr int kPerRound = 20'000;
+constexpr int kCounted = 1'000;
+
+bool g_is_counting = false;
 
 std::string field(uint32_t number, std::string_view payload) {
   std::string out(length_field_size(payload.size()), '\0');
@@ -63,6 +68,7 @@ std::string parameters_request() {
 
 template <typename Body>
 void measure(const char* name, size_t message_bytes, Body body) {
+  if (g_is_counting) return count(name, kCounted, body);
   Nanos best = kNever;
   for (int round = 0; round < kRounds; ++round) {
     const Nanos start = monotonic_now();
@@ -125,8 +131,9 @@ void bench_response(const char* name, bool typed) {
 }  // namespace
 }  // namespace fastserve::wire
 
-int main() {
+int main(int argc, char** argv) {
   using namespace fastserve::wire;
+  g_is_counting = fastserve::is_counting(argc, argv);
   bench_parse("parse: raw, 30 float32", raw_request());
   bench_parse("parse: raw, id and two outputs", tritonclient_request());
   bench_parse("parse: raw, two parameters", parameters_request());

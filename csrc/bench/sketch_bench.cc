@@ -1,7 +1,7 @@
 // Nanoseconds for each value that a sketch takes in, and for merging, writing and scoring a table.
 //
 // Time is the thread's own CPU time, and each line the best of several rounds: on a shared machine
-// the others measure the neighbours.
+// the others measure the neighbours. `sketch_bench count` runs some for callgrind (count.h).
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "count.h"
 #include "fastserve/base/clock.h"
 #include "fastserve/sketch/column_block.h"
 #include "fastserve/sketch/scores.h"
@@ -196,10 +197,43 @@ void run() {
   bench_tables();
 }
 
+// What a call of kRowsOfCall rows costs a table, and what is done with tables. Enough calls for
+// several blocks of rows to fill, since a block's end is where the work is done.
+void count_all() {
+  constexpr int kCalls = 256;
+  auto count_add = [](const char* name, DType dtype, int64_t elements,
+                      const std::vector<std::string>& calls) {
+    TableSketch table(schema_of(dtype, elements), 1);
+    size_t call = 0;
+    count(name, kCalls, [&] {
+      if (!table.add(0, kRowsOfCall, as_bytes(calls[call++ % calls.size()])).ok()) std::abort();
+    });
+  };
+  const auto floats = calls_of<float>(64, 30, normal<float>);
+  count_add("add 64 rows of 30 floats", DType::kFp32, 30, floats);
+  count_add("add 64 rows of text of 20 values", DType::kBytes, 1, text_calls(64, 20));
+  const auto schema = schema_of(DType::kFp32, 30);
+  TableSketch reference(schema, 1);
+  TableSketch live(schema, 2);
+  fill(&reference, 16'384, floats);
+  fill(&live, 16'384, floats);
+  count("copy and merge, 30 floats", 5, [&] {
+    TableSketch merged(reference);
+    if (!merged.merge(live).ok()) std::abort();
+  });
+  count("scores, 30 floats", 5, [&] {
+    if (!scores(reference, live).ok()) std::abort();
+  });
+}
+
 }  // namespace
 }  // namespace fastserve::sketch
 
-int main() {
-  fastserve::sketch::run();
+int main(int argc, char** argv) {
+  if (fastserve::is_counting(argc, argv)) {
+    fastserve::sketch::count_all();
+  } else {
+    fastserve::sketch::run();
+  }
   return 0;
 }

@@ -275,3 +275,13 @@ def test_request_takes_no_more_instructions_than_stored():
     failure = failure_of([*counter, str(build(PLAIN, "serve_bench"))], timeout=600)
     if failure is not None:
         pytest.fail(failure, pytrace=False)
+
+
+@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind counts the instructions")
+@pytest.mark.parametrize("bench", ["codec_bench", "plan_bench", "sketch_bench"])
+def test_part_takes_no_more_instructions_than_stored(bench):
+    """Within 3 %, as above, line by line: bench/micro.py --update."""
+    counter = [sys.executable, str(ROOT / "bench" / "micro.py"), "--bench", bench, "--folder"]
+    failure = failure_of([*counter, str(build(PLAIN, bench).parent)], timeout=600)
+    if failure is not None:
+        pytest.fail(failure, pytrace=False)
