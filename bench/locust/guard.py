@@ -124,8 +124,15 @@ def drive(
         html.mkdir(parents=True, exist_ok=True)
         command += ["--html", str(html / f"{shape}.html")]
     stop = threading.Event()
-    operator = OPERATORS.get(shape)
-    thread = threading.Thread(target=operator, args=(server, stop)) if operator else None
+    failures: list[Exception] = []
+
+    def operate() -> None:
+        try:
+            OPERATORS[shape](server, stop)
+        except Exception as error:  # noqa: BLE001 - the run fails by it
+            failures.append(error)
+
+    thread = threading.Thread(target=operate) if shape in OPERATORS else None
     if thread is not None:
         thread.start()
     try:
@@ -134,6 +141,8 @@ def drive(
         stop.set()
         if thread is not None:
             thread.join()
+    if failures:
+        raise SystemExit(f"{shape}: {failures[0]}")
     path = folder / f"{shape}_stats.csv"
     if done.returncode != 0 or not path.exists():
         raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
