@@ -1,10 +1,10 @@
 """The C++ tests and fuzz targets, each doctest case as a test of its own.
 
-Three builds under build/: `release` (shared with the extension, so the library is compiled once; its
-benches are counted, and the cases run with FASTSERVE_SOAK alone),
-`tests-address` (ASan and UBSan, by clang where it is, since that build also carries the fuzz
-targets) and `tests-thread` (TSan; the test suite "storm" alone). A binary runs once, while the
-next one is compiled; its cases look their result up.
+Three builds under build/: `release` (shared with the extension, so the library is compiled once;
+its benches are counted, and with FASTSERVE_SOAK the cases run there as well), `tests-address` (ASan
+and UBSan, by clang where it is, since that build also carries the fuzz targets) and `tests-thread`
+(TSan; the test suite "storm" alone). A binary runs once, while the next one is compiled; its cases
+look their result up.
 """
 
 import importlib.util
