@@ -291,7 +291,7 @@ async def test_full_disk_stops_a_promotion_and_no_rollback(world, monkeypatch):
     def full(*_words):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("fastserve.routing.rollout_record.write_state", full)
+    monkeypatch.setattr("fastserve.durable.model_states.write_state", full)
     with pytest.raises(ExecutionFailed, match="No space left"):
         await world.controller.promote("m", actor="anna")
     assert (world.state, world.shares) == ("running", {1: 0.9, 2: 0.1})

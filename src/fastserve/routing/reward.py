@@ -6,11 +6,9 @@ from typing import Final
 
 import msgspec
 
-from fastserve.durable.replacement import sync_folder
-from fastserve.durable.state_file import read_state, write_state
+from fastserve.durable.model_states import ModelStates
 
 FOLDER: Final = "bandits"
-_SUFFIX: Final = ".state"
 
 
 class Reward(msgspec.Struct, frozen=True):
@@ -31,45 +29,29 @@ class _Kept(msgspec.Struct, frozen=True):
 class RewardStore:
     """`bandits/<model>.state` in the state folder. Without one, counts last as the process does.
 
-    Names of models are names of folders of the repository, and so names of files.
-
     Thread: any, one call for a model at a time; every function waits for the disk.
     """
 
     def __init__(self, state_folder: Path | None, on_problem: Callable[[str], None]) -> None:
-        self._folder = None if state_folder is None else state_folder / FOLDER
+        folder = None if state_folder is None else state_folder / FOLDER
+        self._states = ModelStates(folder, _Kept)
         self._on_problem = on_problem
 
     def models(self) -> set[str]:
         """Those that something is kept of. Errors: OSError."""
-        if self._folder is None or not self._folder.exists():
-            return set()
-        names = {path.name.removesuffix(".1") for path in self._folder.iterdir()}
-        return {name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)}
+        return set(self._states.models())
 
     def read(self, model: str) -> Mapping[int, Reward]:
         """Empty where nothing is kept. Errors: ArtifactCorrupt, Unsupported, OSError."""
-        if self._folder is None:
-            return {}
-        found = read_state(self._folder / f"{model}{_SUFFIX}", _Kept)
+        found = self._states.read(model)
         for problem in found.skipped:
             self._on_problem(problem)
         return found.value.rewards if found.value else {}
 
     def write(self, model: str, rewards: Mapping[int, Reward]) -> None:
         """Durable when it returns. Errors: OSError, Unsupported; the old counts are kept then."""
-        if self._folder is None:
-            return
-        if not self._folder.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(self._folder.parent)
-        write_state(self._folder / f"{model}{_SUFFIX}", _Kept(dict(rewards)))
+        self._states.write(model, _Kept(dict(rewards)))
 
     def remove(self, model: str) -> None:
         """Nothing is kept of it when it returns. Errors: OSError."""
-        if self._folder is None or not self._folder.exists():
-            return
-        # The newer last: a crash in between must not bring an older one back.
-        for name in (f"{model}{_SUFFIX}.1", f"{model}{_SUFFIX}"):
-            (self._folder / name).unlink(missing_ok=True)
-        sync_folder(self._folder)
+        self._states.remove(model)

@@ -6,15 +6,13 @@ from typing import Final
 
 import msgspec
 
-from fastserve.durable.replacement import sync_folder
-from fastserve.durable.state_file import read_state, write_state
+from fastserve.durable.model_states import ModelStates
 from fastserve.rollout_spec import Rollout
 from fastserve.routing.guard import GuardReport
 from fastserve.routing.rollout_state import Move, State, moved
 
 FOLDER: Final = "rollouts"
 MAX_HISTORY: Final = 100
-_SUFFIX: Final = ".state"
 _STILL: Final = frozenset({Move.PAUSE, Move.YIELD, Move.AWAIT, Move.BREAK})
 
 
@@ -142,50 +140,26 @@ def _noted(record: RolloutRecord, before: State | None, word: Word, time: float)
 class RolloutStore:
     """`rollouts/<model>.state` in the state folder. Without one, records last as the process does.
 
-    Names of models are names of folders of the repository, and so names of files.
-
     Thread: any, one call for a model at a time; every function waits for the disk.
     """
 
     def __init__(self, state_folder: Path | None) -> None:
-        self._folder = None if state_folder is None else state_folder / FOLDER
+        folder = None if state_folder is None else state_folder / FOLDER
+        self._states = ModelStates(folder, RolloutRecord)
 
     def read(self) -> tuple[list[RolloutRecord], list[str]]:
         """All there are, by model, and what was passed over, a line for people each.
 
         Errors: ArtifactCorrupt and Unsupported for a file that cannot be read; OSError.
         """
-        records: list[RolloutRecord] = []
-        problems: list[str] = []
-        if self._folder is None or not self._folder.exists():
-            return [], []
-        # A crash between two renames leaves the generation before alone.
-        names = {
-            path.name.removesuffix(".1")
-            for path in self._folder.iterdir()
-            if path.name.removesuffix(".1").endswith(_SUFFIX) and path.name[0] != "."
-        }
-        for name in sorted(names):
-            found = read_state(self._folder / name, RolloutRecord)
-            problems += found.skipped
-            if found.value is not None:
-                records.append(found.value)
-        return records, problems
+        found = [self._states.read(model) for model in self._states.models()]
+        records = [state.value for state in found if state.value is not None]
+        return records, [problem for state in found for problem in state.skipped]
 
     def write(self, record: RolloutRecord) -> None:
         """Durable when it returns. Errors: OSError, Unsupported; the old one is kept then."""
-        if self._folder is None:
-            return
-        if not self._folder.exists():
-            self._folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(self._folder.parent)
-        write_state(self._folder / f"{record.model}{_SUFFIX}", record)
+        self._states.write(record.model, record)
 
     def remove(self, model: str) -> None:
         """None is found when it returns. Errors: OSError."""
-        if self._folder is None or not self._folder.exists():
-            return
-        # The newer last: a crash in between must not bring an older one back.
-        for name in (f"{model}{_SUFFIX}.1", f"{model}{_SUFFIX}"):
-            (self._folder / name).unlink(missing_ok=True)
-        sync_folder(self._folder)
+        self._states.remove(model)
