@@ -27,6 +27,7 @@ from pathlib import Path
 
 import h2load
 import payload
+from repository import bench_models
 
 ROOT = Path(__file__).resolve().parent.parent
 STORED = ROOT / "bench" / "instructions.json"
@@ -122,11 +123,7 @@ class ProfiledServer:
         if spec is None or spec.origin is None:
             raise SystemExit("onnxruntime is not installed: make build")
         library = next((Path(spec.origin).parent / "capi").glob("libonnxruntime.so.*"))
-        models = ROOT / "build" / "bench-models"
-        model = models / "mlp" / "1" / "model.onnx"
-        if not model.exists():
-            build = Path(__file__).resolve().parent / "models" / "build.py"
-            subprocess.run([sys.executable, str(build), str(models)], check=True)
+        model = bench_models() / "mlp" / "1" / "model.onnx"
         self._out = folder / "profile"
         self._body = payload.write(folder / "mlp.body", "mlp", (1, 30))
         options = [

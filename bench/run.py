@@ -29,6 +29,7 @@ import grpc
 import h2load
 import payload
 from children import SERVER_CORE, Fastserve, Nghttpd
+from repository import bench_models
 from rich.console import Console
 from rich.table import Table
 from scraper import SCRAPES_PER_SECOND, Scraper
@@ -521,10 +522,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    repository = HERE.parent / "build" / "bench-models"
-    if not (repository / "gap").exists():
-        build = HERE / "models" / "build.py"
-        subprocess.run([sys.executable, str(build), str(repository)], check=True)
+    repository = bench_models()
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="fastserve-bench-") as folder:
         setting = Setting(repository, Path(folder), arguments.repeats, arguments.seconds)

@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -26,9 +24,10 @@ import numpy as np
 import payload
 from children import CLIENT_CORE, SERVER_CORE, Fastserve
 from onnx import TensorProto, helper
+from repository import bench_models
 from rich.console import Console
 from rich.table import Table
-from run import HERE, Setting
+from run import Setting
 
 from fastserve.client import ReleaseClient
 
@@ -190,19 +189,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    repository = HERE.parent / "build" / "bench-models"
-    if not (repository / "gap").exists():
-        build = HERE / "models" / "build.py"
-        subprocess.run([sys.executable, str(build), str(repository)], check=True)
+    repository = bench_models()
     curves: dict[str, list[Point]] = {}
-    folder = Path(tempfile.mkdtemp(prefix="fastserve-scaling-"))
-    try:
-        setting = Setting(repository, folder, arguments.repeats, arguments.seconds)
+    with tempfile.TemporaryDirectory(prefix="fastserve-scaling-") as folder:
+        setting = Setting(repository, Path(folder), arguments.repeats, arguments.seconds)
         for name in arguments.only:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
             curves[name] = list(CURVES[name](setting))
-    finally:
-        shutil.rmtree(folder)
     show(curves)
     if arguments.json:
         found = {name: [asdict(point) for point in points] for name, points in curves.items()}

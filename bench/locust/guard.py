@@ -51,16 +51,11 @@ class Verdict:
     is_kept: bool
 
 
-def budgets_of(shape: str) -> dict[str, float]:
-    """Returns the shape's numbers over the defaults. Errors: KeyError for no such shape."""
-    read = tomllib.loads((HERE / "budgets.toml").read_text(encoding="utf-8"))
-    return {**read["default"], **read[shape]}
-
-
-def shapes() -> list[str]:
-    """Returns the names in budgets.toml."""
-    read = tomllib.loads((HERE / "budgets.toml").read_text(encoding="utf-8"))
-    return [name for name in read if name != "default"]
+def read_budgets() -> dict[str, dict[str, float]]:
+    """Returns by shape its numbers in budgets.toml, over the defaults."""
+    shapes = tomllib.loads((HERE / "budgets.toml").read_text(encoding="utf-8"))
+    default = shapes.pop("default")
+    return {shape: {**default, **numbers} for shape, numbers in shapes.items()}
 
 
 def alone_ms(folder: Path) -> float:
@@ -102,11 +97,9 @@ OPERATORS: dict[str, Callable[[Fastserve, threading.Event], None]] = {
 
 
 def drive(
-    shape: str, server: Fastserve, folder: Path, seconds: float, html: Path | None
+    shape: str, budgets: dict[str, float], server: Fastserve, folder: Path, html: Path | None
 ) -> dict[str, str]:
     """Runs Locust, and whoever operates the server meanwhile; returns Locust's line of figures."""
-    budgets = budgets_of(shape)
-    budgets["seconds"] = seconds or budgets["seconds"]
     scale = 10.0 if shape == "drift" else 1.0
     bodies = [workload.body(folder / f"{shape}-{seed}.body", scale, seed) for seed in range(4)]
     environment = os.environ | {
@@ -150,9 +143,10 @@ def drive(
         return next(line for line in csv.DictReader(lines) if line["Name"] == "Aggregated")
 
 
-def judge(shape: str, found: dict[str, str], alone: float) -> list[Verdict]:
+def judge(
+    shape: str, budgets: dict[str, float], found: dict[str, str], alone: float
+) -> list[Verdict]:
     """Holds Locust's figures against the budgets; latencies as multiples of `alone`."""
-    budgets = budgets_of(shape)
     count = int(found["Request Count"])
     rate = float(found["Requests/s"]) / budgets["rate"]
     errors = int(found["Failure Count"]) / count if count else 1.0
@@ -168,7 +162,9 @@ def judge(shape: str, found: dict[str, str], alone: float) -> list[Verdict]:
     return verdicts
 
 
-def run(shape: str, folder: Path, *, slow: int, seconds: float, html: Path | None) -> list[Verdict]:
+def run(
+    shape: str, budgets: dict[str, float], folder: Path, *, slow: int, html: Path | None
+) -> list[Verdict]:
     """One server, one run."""
     repository = folder / "repository"
     for version in (1, 2):
@@ -176,8 +172,8 @@ def run(shape: str, folder: Path, *, slow: int, seconds: float, html: Path | Non
     (repository / "work" / "model.toml").write_text("[versions]\nall = true\n", encoding="utf-8")
     before = alone_ms(folder)
     with Fastserve(repository, folder / "log") as server:
-        found = drive(shape, server, folder, seconds, html)
-    return judge(shape, found, statistics.mean([before, alone_ms(folder)]))
+        found = drive(shape, budgets, server, folder, html)
+    return judge(shape, budgets, found, statistics.mean([before, alone_ms(folder)]))
 
 
 def show(verdicts: list[Verdict]) -> None:
@@ -194,7 +190,8 @@ def show(verdicts: list[Verdict]) -> None:
 def main() -> None:
     """Runs the shapes that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--shape", nargs="+", choices=shapes(), default=shapes())
+    shapes = read_budgets()
+    parser.add_argument("--shape", nargs="+", choices=list(shapes), default=list(shapes))
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=0.0, help="instead of the budgets'")
     parser.add_argument("--html", type=Path, help="a folder for Locust's reports")
@@ -203,14 +200,12 @@ def main() -> None:
     verdicts = []
     for _ in range(arguments.repeats):
         for shape in arguments.shape:
+            budgets = shapes[shape]
+            budgets["seconds"] = arguments.seconds or budgets["seconds"]
             print(f"driving {shape} ...", file=sys.stderr, flush=True)
             with tempfile.TemporaryDirectory(prefix="fastserve-locust-") as folder:
                 verdicts += run(
-                    shape,
-                    Path(folder),
-                    slow=arguments.slow,
-                    seconds=arguments.seconds,
-                    html=arguments.html,
+                    shape, budgets, Path(folder), slow=arguments.slow, html=arguments.html
                 )
     show(verdicts)
     if not all(each.is_kept for each in verdicts):

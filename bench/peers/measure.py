@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import h2load
@@ -76,23 +76,20 @@ class Target:
         answer = first_answer(wire, server, address, body)
         self.start_seconds = time.monotonic() - server.started
         check(wire, answer, subject.expected)
-        self._url = f"http://{address}{wire.path}"
-        self._body = subject.folder / f"{subject.name}{'-http' if wire.http1 else ''}.body"
-        self._body.write_bytes(wire.framed(body))
-        self._answer_bytes = len(wire.framed(answer))
+        path = subject.folder / f"{subject.name}{'-http' if wire.http1 else ''}.body"
+        path.write_bytes(wire.framed(body))
+        self._load = partial(
+            h2load.run,
+            f"http://{address}{wire.path}",
+            body=path,
+            headers=wire.headers,
+            http1=wire.http1,
+            answer_bytes=len(wire.framed(answer)),
+        )
 
     def closed(self, connections: int, in_flight: int, seconds: float) -> h2load.Load:
         """Loads it with as many requests as it answers. Errors: h2load.Failed."""
-        return h2load.run(
-            self._url,
-            connections=connections,
-            in_flight=in_flight,
-            seconds=seconds,
-            body=self._body,
-            headers=self.wire.headers,
-            http1=self.wire.http1,
-            answer_bytes=self._answer_bytes,
-        )
+        return self._load(connections=connections, in_flight=in_flight, seconds=seconds)
 
     def capacity(self, connections: int, in_flight: int, seconds: float) -> tuple[float, float]:
         """Returns requests/s of a closed loop, and how many cores the server had meanwhile."""
@@ -104,8 +101,7 @@ class Target:
 
     def paced(self, rate: int, seconds: float) -> h2load.Load:
         """Loads it at a rate, each answer's time logged. Errors: h2load.Failed."""
-        return h2load.run(
-            self._url,
+        return self._load(
             connections=PACED_CONNECTIONS,
             in_flight=1 if self.wire.http1 else PACED_CONNECTIONS,
             # Two more on each connection: the first and the last ones are left out.
@@ -113,10 +109,6 @@ class Target:
             requests_per_second=rate,
             spread=True,
             log=True,
-            body=self._body,
-            headers=self.wire.headers,
-            http1=self.wire.http1,
-            answer_bytes=self._answer_bytes,
         )
 
 

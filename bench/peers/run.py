@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import signal
-import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ import payload
 from peers import plots, report
 from peers.measure import Bench
 from peers.peer import PEERS, ROOT
+from repository import bench_models
 
 
 def machine() -> str:
@@ -55,10 +55,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "peers" / "results")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # so that servers are ended
-    repository = ROOT / "build" / "bench-models"
-    if not (repository / "gap").exists():
-        build = ROOT / "bench" / "models" / "build.py"
-        subprocess.run([sys.executable, str(build), str(repository)], check=True)
+    repository = bench_models()
     comparisons = []
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
         bench = Bench(repository, Path(folder), arguments.repeats, arguments.seconds)

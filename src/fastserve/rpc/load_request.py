@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from fastserve._proto import open_inference_grpc_pb2 as pb
 from fastserve.errors import InvalidTensor
 from fastserve.rpc.method_table import Received
+from fastserve.rpc.varint import read_varint, varint_bytes
 
 FILE_PREFIX: Final = "file:"
 MAX_FIELDS: Final = 4096
@@ -30,7 +31,6 @@ _BYTES_PARAM: Final = 0x22
 _NO_BYTES: Final = bytes((_VALUE, 2, _BYTES_PARAM, 0))
 
 _VARINT, _EIGHT_BYTES, _LENGTH, _FOUR_BYTES = 0, 1, 2, 5
-_MAX_VARINT_BYTES: Final = 10
 
 
 class LoadRequest(msgspec.Struct, frozen=True):
@@ -61,7 +61,7 @@ def read_load_request(data: Received) -> LoadRequest:
             key, content = file
             files[_text(key.value)] = content
             entry = bytes(key.whole) + _NO_BYTES
-            piece = bytes((_PARAMETER,)) + _varint_bytes(len(entry)) + entry
+            piece = bytes((_PARAMETER,)) + varint_bytes(len(entry)) + entry
         if len(rest) + len(piece) > MAX_REST_BYTES:
             raise InvalidTensor(
                 f"a load has more than {MAX_REST_BYTES} bytes beside its files: they are for the "
@@ -98,13 +98,13 @@ def _few_fields(data: memoryview, most: int) -> list[_Field]:
 def _fields(data: memoryview) -> Iterator[_Field]:
     position = 0
     while position < len(data):
-        tag, begin = _varint(data, position)
+        tag, begin = read_varint(data, position)
         wire_type = tag & 7
         if wire_type == _LENGTH:
-            length, begin = _varint(data, begin)
+            length, begin = read_varint(data, begin)
             end = begin + length
         elif wire_type == _VARINT:
-            _, end = _varint(data, begin)
+            _, end = read_varint(data, begin)
         elif wire_type in (_EIGHT_BYTES, _FOUR_BYTES):
             end = begin + (8 if wire_type == _EIGHT_BYTES else 4)
         else:
@@ -113,25 +113,6 @@ def _fields(data: memoryview) -> Iterator[_Field]:
             raise DecodeError("truncated")
         yield _Field(tag, data[begin:end], data[position:end])
         position = end
-
-
-def _varint(data: memoryview, position: int) -> tuple[int, int]:
-    """The number, and where it ends."""
-    number = 0
-    for count, byte in enumerate(data[position : position + _MAX_VARINT_BYTES]):
-        number |= (byte & 0x7F) << (7 * count)
-        if byte < 0x80:  # noqa: PLR2004 - the bit that says that another byte follows
-            return number, position + count + 1
-    raise DecodeError("no end of a number")
-
-
-def _varint_bytes(number: int) -> bytes:
-    written = bytearray()
-    while number > 0x7F:  # noqa: PLR2004
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
 
 
 def _text(data: memoryview) -> str:

@@ -18,6 +18,7 @@ from fastserve.rpc.context import CallContext
 from fastserve.rpc.inference import SERVICE
 from fastserve.rpc.method_table import Method, service_methods
 from fastserve.rpc.raw import RawAnswer, RawInference
+from fastserve.rpc.varint import read_varint, varint_bytes
 
 # Requests of one stream that may be under way: answers keep their order, so one slow request would
 # otherwise let its followers pile up.
@@ -108,7 +109,7 @@ def _stream_answer(request: bytes, task: "asyncio.Task[RawAnswer]", ends_on_erro
         ).SerializeToString()
     place = _end_of_id(answer)
     body = b"".join((answer[:place], _FINAL_RESPONSE, answer[place:]))
-    return b"".join((_INFER_RESPONSE_TAG, _varint(len(body)), body))
+    return b"".join((_INFER_RESPONSE_TAG, varint_bytes(len(body)), body))
 
 
 def _request_id(request: bytes) -> str:
@@ -122,26 +123,6 @@ def _end_of_id(answer: bytes) -> int:
     """Where the fields after `id` begin: the core writes in order, and the first are strings."""
     place = 0
     while place < len(answer) and answer[place] >> 3 < _FIRST_FIELD_AFTER_ID:
-        size, place = _read_varint(answer, place + 1)
+        size, place = read_varint(answer, place + 1)
         place += size
     return place
-
-
-def _read_varint(data: bytes, place: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004 - the continuation bit
-            return value, place
-        shift += 7
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:  # noqa: PLR2004
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
