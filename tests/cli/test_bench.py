@@ -172,6 +172,8 @@ def test_comparison_and_sweep_print_their_verdicts(endpoint, fastserve, tmp_path
         (["a", "b", "--payload", __file__], "exactly one MODEL"),
         (["a", "--sweep", 5, "--rate", 5], "--sweep chooses"),
         (["a", "--warm-up", "soon"], "expected auto or seconds"),
+        (["a", "--rate", "nan"], "is not a finite number"),
+        (["a", "--sweep", "inf"], "is not a finite number"),
         (["a", "--header", "nothing"], "expected NAME:VALUE"),
         (["a", "--threads", 9], "at least as many --connections"),
         (["a", "--payload", __file__], "no serialised ModelInferRequest"),

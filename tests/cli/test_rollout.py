@@ -98,6 +98,8 @@ def test_options_go_before_the_file(server, declared, fastserve):
     [
         (["--candidate", "2"], "give --baseline, or --file"),
         (["--baseline", "1", "--candidate", "2", "--steps", "five"], "expected weights as"),
+        (["--baseline", "1", "--candidate", "2", "--steps", "5%,nan%"], "expected weights as"),
+        (["--baseline", "1", "--candidate", "2", "--min-seconds", "nan"], "is not a finite number"),
         (["--baseline", "1", "--candidate", "2", "--min-requests", "5"], "go with --steps"),
     ],
 )

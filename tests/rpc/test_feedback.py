@@ -180,6 +180,8 @@ def test_quality_is_shown_by_model_version_and_segment(labelled, client):
 
 def test_quality_of_what_is_not_there_is_an_error(labelled, client):
     assert client.show_quality("m")[0]["versions"] == []
+    with pytest.raises(InvalidTensor, match="window 7 s is not kept"):
+        client.show_quality("m", window_seconds=7)
     with pytest.raises(ModelNotFound, match="'absent'"):
         client.show_quality("absent")
     with pytest.raises(ModelNotFound, match="version 7 is not found"):

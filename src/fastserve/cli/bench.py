@@ -8,9 +8,10 @@ import click
 from fastserve.cli.command import Command
 from fastserve.cli.completion import complete_model
 from fastserve.cli.endpoint import endpoint_options, take_endpoint
+from fastserve.cli.finite_range import FiniteRange
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-_POSITIVE = click.FloatRange(min=0, min_open=True)
+_POSITIVE = FiniteRange(min=0, min_open=True)
 
 
 @click.command(cls=Command)
@@ -89,7 +90,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
 )
 @click.option(
     "--max-error-rate",
-    type=click.FloatRange(min=0, max=1),
+    type=FiniteRange(min=0, max=1),
     help="Exit with 1 when a larger share of the requests failed.",
 )
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a report.")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from fastserve.cli.finite_range import FiniteRange
+
 if TYPE_CHECKING:
     from fastserve.client import (
         CaptureClient,
@@ -165,7 +167,7 @@ def endpoint_options(
     """Adds the options; the command takes them as `**options` and calls `take_endpoint`."""
     function = click.option(
         "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
+        type=FiniteRange(min=0, min_open=True),
         default=timeout,
         show_default=True,
         help="Seconds that each call may take.",

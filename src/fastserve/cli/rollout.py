@@ -1,5 +1,6 @@
 """`fastserve rollout`: a new version gets its traffic step by step, judged every second."""
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +10,7 @@ import click
 from fastserve.cli.command import FAILED, Command
 from fastserve.cli.completion import complete_model
 from fastserve.cli.endpoint import Endpoint, endpoint_options, take_endpoint
+from fastserve.cli.finite_range import FiniteRange
 from fastserve.cli.screen import print_json, printable
 
 if TYPE_CHECKING:
@@ -31,14 +33,17 @@ def _read_weights(
     if not value:
         return None
     try:
-        return [
+        weights = [
             float(word[:-1]) / 100 if word.endswith("%") else float(word)
             for word in (part.strip() for part in value.split(","))
         ]
     except ValueError:
+        weights = [math.nan]
+    if not all(map(math.isfinite, weights)):
         raise click.BadParameter(
             f"{printable(value)!r}: expected weights as 5%,25%,50% or 0.05,0.25,0.5"
-        ) from None
+        )
+    return weights
 
 
 @click.group()
@@ -56,7 +61,7 @@ def rollout() -> None:
               help="The candidate's shares, as 5%,25%,50%.")  # fmt: skip
 @click.option("--min-requests", type=click.IntRange(min=1),
               help="Of the candidate in each of --steps.")  # fmt: skip
-@click.option("--min-seconds", type=click.FloatRange(min=1), help="Of each of --steps.")
+@click.option("--min-seconds", type=FiniteRange(min=1), help="Of each of --steps.")
 @click.option("--manual", is_flag=True, help="Wait for `promote` after the last step.")
 @click.option("--dry-run", is_flag=True, help="Judge, and leave the route as it is.")
 @_REASON

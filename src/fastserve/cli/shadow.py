@@ -6,6 +6,7 @@ import click
 
 from fastserve.cli.command import Command
 from fastserve.cli.endpoint import endpoint_options, take_endpoint
+from fastserve.cli.finite_range import FiniteRange
 from fastserve.cli.screen import print_json, print_table, printable
 
 _BAR_COLUMNS: Final = 24
@@ -23,15 +24,15 @@ def shadow() -> None:
 @click.argument("candidate", type=_NUMBER)
 @click.option("--version", type=_NUMBER, default=None,
               help="The live version; without it the one that serves.")  # fmt: skip
-@click.option("--share", type=click.FloatRange(0, 1, min_open=True), default=1.0,
+@click.option("--share", type=FiniteRange(0, 1, min_open=True), default=1.0,
               show_default=True, help="Of the rows that are served.")  # fmt: skip
 @click.option("--max-bytes", type=click.IntRange(min=1), default=64 << 20, show_default=True,
               help="Of rows that wait; more are dropped and counted.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(min=0, max=(1 << 64) - 1), default=0,
               show_default=True, help="Of the choice of rows.")  # fmt: skip
-@click.option("--absolute", type=click.FloatRange(min=0), default=1e-6, show_default=True,
+@click.option("--absolute", type=FiniteRange(min=0), default=1e-6, show_default=True,
               help="Tolerance: a row differs beyond ABSOLUTE + RELATIVE * |live|.")  # fmt: skip
-@click.option("--relative", type=click.FloatRange(min=0), default=1e-3, show_default=True,
+@click.option("--relative", type=FiniteRange(min=0), default=1e-3, show_default=True,
               help="Tolerance, relative to the live value.")  # fmt: skip
 @endpoint_options
 @_JSON

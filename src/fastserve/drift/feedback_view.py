@@ -38,12 +38,9 @@ class QualityView(NamedTuple):
 def view(quality: "VersionQuality", length: int = 0) -> QualityView:
     """The last window of `length` seconds that is over, or the first one, which still runs.
 
-    0: windows of the length that is judged. Errors: InvalidConfig for another length.
+    0: windows of the length that is judged. Errors: as `check_length`.
     """
-    if length and length not in LENGTHS:
-        raise InvalidConfig(
-            f"window {length} s is not kept, expected one of {', '.join(map(str, LENGTHS))} s"
-        )
+    check_length(length)
     length = length or quality.config.window_seconds
     window = quality.windows.shown(length)
     if window is None:
@@ -63,6 +60,14 @@ def view(quality: "VersionQuality", length: int = 0) -> QualityView:
         ),
         gaps=quality.gaps(window) if quality.config.segment else {},
     )
+
+
+def check_length(length: int) -> None:
+    """Errors: InvalidConfig for windows that are not kept, whether there is a label or not."""
+    if length and length not in LENGTHS:
+        raise InvalidConfig(
+            f"window {length} s is not kept, expected one of {', '.join(map(str, LENGTHS))} s"
+        )
 
 
 def known(measures: Mapping[str, float]) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from fastserve._proto import fastserve_feedback_pb2 as pb
 from fastserve.drift.feedback_label import Label, LabelResult, Outcome, Value
-from fastserve.drift.feedback_view import view
+from fastserve.drift.feedback_view import check_length, view
 from fastserve.errors import Unsupported
 from fastserve.models.catalog import Catalog
 from fastserve.rpc.context import CallContext
@@ -91,6 +91,7 @@ class FeedbackServicer:
         self, request: pb.ShowQualityRequest, _context: CallContext
     ) -> pb.ShowQualityResponse:
         taker = self._taker()
+        check_length(request.window_seconds)
         if request.model:
             model = self._catalog.model(request.model)
         labelled = {each.model: each for each in taker.models}
