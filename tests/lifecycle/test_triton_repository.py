@@ -133,6 +133,9 @@ def test_load_goes_on_when_its_caller_leaves(operator_of, served, repository):
     operator.wait_until(lambda: any(record.get("model") == "other" for record in served.logs))
     call.cancel()
     operator.wait_until(lambda: operator.states("other") == {1: "READY"})
+    # Under its number it answers; a moment later it is also the version that serves.
+    is_serving = pb.ModelReadyRequest(name="other")
+    operator.wait_until(lambda: operator.inference.ModelReady(is_serving, timeout=30).ready)
     response = operator.inference.ModelInfer(request("other"), timeout=30)
     assert np.frombuffer(response.raw_output_contents[0], np.float32).tolist() == [5]
     assert not [record for record in served.logs if "Traceback" in str(record)]
