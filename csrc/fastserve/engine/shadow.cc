@@ -262,12 +262,8 @@ bool Shadow::put(Job* job) {
   counts.waiting += job->rows;
   counts.waiting_bytes += job->bytes;
   jobs_.push_back(std::move(*job));
+  has_work_.store(true, std::memory_order_relaxed);
   return true;
-}
-
-bool Shadow::has_work() const {
-  std::lock_guard lock(mutex_);
-  return !jobs_.empty();
 }
 
 void Shadow::run_next() {
@@ -277,6 +273,7 @@ void Shadow::run_next() {
     if (jobs_.empty()) return;
     job = std::move(jobs_.front());
     jobs_.pop_front();
+    has_work_.store(!jobs_.empty(), std::memory_order_relaxed);
   }
   const Nanos start = monotonic_now();
   const Status status = run(job);
@@ -391,6 +388,7 @@ void Shadow::close() {
     std::lock_guard lock(mutex_);
     is_closed_.store(true, std::memory_order_relaxed);
     jobs.swap(jobs_);
+    has_work_.store(false, std::memory_order_relaxed);
     for (const Job& job : jobs) {
       total_.counts.dropped += job.rows;
       total_.counts.waiting -= job.rows;

@@ -137,7 +137,7 @@ class Shadow {
             Job* job) const;
 
   // Thread: the shadow thread's.
-  bool has_work() const;
+  bool has_work() const { return has_work_.load(std::memory_order_relaxed); }
   // Runs and compares what waited longest.
   void run_next();
   void terminate() { runner_->terminate(); }
@@ -157,6 +157,9 @@ class Shadow {
   mutable std::condition_variable settled_;
   std::atomic<bool> is_closed_{false};
   std::deque<Job> jobs_;
+  // Whether there are any. Written under mutex_; the shadow thread, which looks again and again,
+  // reads it without, since an offer that finds the lock taken is dropped.
+  std::atomic<bool> has_work_{false};
   ShadowReport total_;  // but for:
   std::atomic<uint64_t> rows_without_room_{0};
 
