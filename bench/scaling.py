@@ -23,11 +23,11 @@ import h2load
 import numpy as np
 import payload
 from children import CLIENT_CORE, SERVER_CORE, Fastserve
+from figure import Setting
 from onnx import TensorProto, helper
 from repository import bench_models
 from rich.console import Console
 from rich.table import Table
-from run import Setting
 
 from fastserve.client import ReleaseClient
 

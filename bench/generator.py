@@ -1,0 +1,24 @@
+"""Runs `fastserve bench` on the client's core: it has Poisson arrivals, which h2load has not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from children import CLIENT_CORE
+
+
+def run(endpoint: str, model: str, *options: object) -> dict[str, Any]:
+    """Returns the command's JSON document.
+
+    Errors: SystemExit when any request failed, since a figure with failures means nothing.
+    """
+    command = ["taskset", "-c", CLIENT_CORE, sys.executable, "-m", "fastserve", "bench", model]
+    command += ["--endpoint", endpoint, "--json", "--max-error-rate", "0", *map(str, options)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
