@@ -14,10 +14,12 @@
 
 #include "fastserve/grpc/server_connection.h"
 #include "fastserve/wire/infer_request.h"
+#include "steps.h"
 
 namespace {
 
 using namespace fastserve;
+using fuzz::Steps;
 
 void require(bool holds) {
   if (!holds) std::abort();
@@ -156,29 +158,6 @@ class FuzzFront final : public grpc::Front {
     return std::find(calls.begin(), calls.end(), &call) != calls.end();
   }
   wire::InferRequestView view_;
-};
-
-// The program, read from the front.
-class Steps {
- public:
-  Steps(const uint8_t* data, size_t size) : data_(data), left_(size) {}
-  bool empty() const { return left_ == 0; }
-  uint8_t next() {
-    if (left_ == 0) return 0;
-    --left_;
-    return *data_++;
-  }
-  std::string_view bytes(size_t size) {
-    size = std::min(size, left_);
-    const std::string_view taken(reinterpret_cast<const char*>(data_), size);
-    data_ += size;
-    left_ -= size;
-    return taken;
-  }
-
- private:
-  const uint8_t* data_;
-  size_t left_;
 };
 
 std::string frame(Steps& steps) {
