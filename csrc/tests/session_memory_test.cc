@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <random>
 #include <vector>
 
@@ -66,6 +67,51 @@ TEST_CASE("a released block serves the next of its size class") {
   memory.release(first);
   memory.release(other);
   memory.release(nullptr);
+}
+
+TEST_CASE("a session's memory lies on three pages, and the frame's block begins on the last") {
+  SessionMemory memory;
+  auto* first = static_cast<unsigned char*>(memory.allocate(2880));
+  auto* frame = static_cast<unsigned char*>(memory.allocate(16'394));
+  std::memset(frame, 1, 16'394);
+  std::vector<unsigned char*> small;
+  for (int i = 0; i < 60; ++i) small.push_back(static_cast<unsigned char*>(memory.allocate(96)));
+  const auto page_of = [](const void* at) { return reinterpret_cast<uintptr_t>(at) / 4096; };
+  CHECK(page_of(frame) == page_of(first) + 2);
+  for (unsigned char* block : small) {
+    std::memset(block, 2, 96);
+    CHECK(page_of(block) >= page_of(first));
+    CHECK(page_of(block) <= page_of(frame));
+  }
+  CHECK(std::all_of(frame, frame + 16'394, [](unsigned char byte) { return byte == 1; }));
+  // While it is in use, the next of its size is another.
+  void* other = memory.allocate(16'394);
+  CHECK(other != frame);
+  memory.release(other);
+  memory.release(frame);
+  CHECK(memory.allocate(16'394) == frame);
+  memory.release(frame);
+  memory.release(first);
+  for (unsigned char* block : small) memory.release(block);
+}
+
+TEST_CASE("more sessions than a slab has arenas, coming and going, share nothing") {
+  std::vector<std::unique_ptr<SessionMemory>> sessions;
+  std::vector<unsigned char*> blocks;
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 200; ++i) {
+      sessions.push_back(std::make_unique<SessionMemory>());
+      blocks.push_back(static_cast<unsigned char*>(sessions.back()->allocate(5000)));
+      std::memset(blocks.back(), static_cast<int>(blocks.size()), 5000);
+    }
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      const auto fill = static_cast<unsigned char>(i + 1);
+      CHECK(std::all_of(blocks[i], blocks[i] + 5000, [=](auto byte) { return byte == fill; }));
+    }
+    for (size_t i = 0; i < blocks.size(); ++i) sessions[i]->release(blocks[i]);
+    blocks.clear();
+    sessions.clear();
+  }
 }
 
 }  // namespace fastserve::http2

@@ -21,9 +21,29 @@ SessionMemory::~SessionMemory() {
   for (Block* block : free_) {
     while (block != nullptr) {
       Block* next = block->next;
-      std::free(prefix_of(block));
+      give_up(prefix_of(block));
       block = next;
     }
+  }
+}
+
+void* SessionMemory::obtain(size_t bytes) {
+  // What has the size of the buffer for frames is that: the session asks for it at its start.
+  constexpr size_t kFrame = 16 * 1024;
+  if (bytes >= kFrame && bytes <= SessionArena::kFrameBytes && !is_frame_taken_ &&
+      !arena_.empty()) {
+    is_frame_taken_ = true;
+    return arena_.frame();
+  }
+  if (void* memory = arena_.take(bytes)) return memory;
+  return std::malloc(bytes);
+}
+
+void SessionMemory::give_up(void* memory) {
+  if (!arena_.holds(memory)) {
+    std::free(memory);
+  } else if (memory == arena_.frame()) {
+    is_frame_taken_ = false;
   }
 }
 
@@ -37,7 +57,7 @@ void* SessionMemory::allocate(size_t bytes) {
     bytes = (index + 1) * kGrain;
   }
   if (bytes > SIZE_MAX - sizeof(Prefix)) return nullptr;
-  auto* prefix = static_cast<Prefix*>(std::malloc(sizeof(Prefix) + bytes));
+  auto* prefix = static_cast<Prefix*>(obtain(sizeof(Prefix) + bytes));
   if (prefix == nullptr) return nullptr;
   prefix->bytes = bytes;
   return prefix + 1;
@@ -48,7 +68,7 @@ void SessionMemory::release(void* pointer) {
   Prefix* prefix = prefix_of(pointer);
   const size_t index = (prefix->bytes - 1) / kGrain;
   if (index >= kClasses) {
-    std::free(prefix);
+    give_up(prefix);
     return;
   }
   auto* block = static_cast<Block*>(pointer);

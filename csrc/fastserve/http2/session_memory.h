@@ -1,4 +1,5 @@
-// Memory for one nghttp2 session: free lists by size class.
+// Memory for one nghttp2 session: free lists by size class, over an arena (session_arena.h) and,
+// once that is used up, malloc.
 //
 // The library allocates about a dozen small blocks per request (stream, outbound items, header
 // arrays, literals). Lists that belong to one connection need no lock and no size lookup beyond a
@@ -7,6 +8,8 @@
 
 #include <array>
 #include <cstddef>
+
+#include "fastserve/http2/session_arena.h"
 
 namespace fastserve::http2 {
 
@@ -28,6 +31,13 @@ class SessionMemory {
   struct Block {
     Block* next;
   };
+
+  // Null where the system has no more.
+  void* obtain(size_t bytes);
+  void give_up(void* memory);
+
+  SessionArena arena_;
+  bool is_frame_taken_ = false;
   std::array<Block*, kClasses> free_{};
 };
 
