@@ -1,6 +1,6 @@
 """Instructions per request on the io thread, by layer: a table that may only fall.
 
-    python bench/instructions.py [--update | --quick | --record SHARE | --watch |
+    python bench/instructions.py [--update | --quick | --record SHARE | --watch | --route |
         --executor]
 
 Runs csrc/bench/serve_bench.cc under callgrind, warms it up, and counts what the io thread executes
@@ -9,8 +9,8 @@ request, so the count is repeatable; it must not be more than 3 % above the stor
 printed beside it: there a sweep holds what happened to arrive, so it is a report. With
 --quick it is left out, for CI. Both tell how often memory was asked for, on all threads; at 1 x 1
 that must stay within 0.1 of the stored count. With --record, so many calls leave a record for a
-span and a line of the access log, with --watch every row is told to the observer, with --executor
-batches run on an executor's thread, and nothing is compared.
+span and a line of the access log, with --watch every row is told to the observer, with --route a
+sticky route chooses, with --executor batches run on an executor's thread, and nothing is compared.
 """
 
 from __future__ import annotations
@@ -117,6 +117,7 @@ class ProfiledServer:
         record: float = 0.0,
         *,
         is_watched: bool = False,
+        is_routed: bool = False,
         is_inline: bool = True,
     ) -> None:
         spec = importlib.util.find_spec("onnxruntime")
@@ -135,8 +136,8 @@ class ProfiledServer:
         # thread; no polling, which would count as work.
         inline_us = "1000000000" if is_inline else "0"
         serve = [str(program), str(library), str(model), "256", "1", inline_us, "0"]
-        if record > 0 or is_watched:
-            serve += [str(record), str(int(is_watched))]
+        serve += [str(record), str(int(is_watched)), str(int(is_routed))]
+        self._headers = ("x-user: anna",) if is_routed else ()
         with (folder / "valgrind.log").open("wb") as log:
             self._process = subprocess.Popen(
                 ["valgrind", *options, *serve],
@@ -163,6 +164,7 @@ class ProfiledServer:
             in_flight=in_flight,
             requests=requests,
             body=self._body,
+            headers=self._headers,
         )
 
     def _control(self, action: str) -> None:
@@ -198,6 +200,7 @@ def main() -> None:
     parser.add_argument("--program", type=Path, default=ROOT / "build" / "release" / "serve_bench")
     parser.add_argument("--record", type=float, default=0.0, help="share of calls to record")
     parser.add_argument("--watch", action="store_true", help="sketch every row")
+    parser.add_argument("--route", action="store_true", help="a sticky route chooses")
     parser.add_argument("--executor", action="store_true", help="run nothing on the io thread")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -206,6 +209,7 @@ def main() -> None:
             Path(folder),
             arguments.record,
             is_watched=arguments.watch,
+            is_routed=arguments.route,
             is_inline=not arguments.executor,
         )
         try:
@@ -223,7 +227,7 @@ def main() -> None:
         for function, count in asked.items():
             print(f"  {count:8.3f} {function}")
         table[name] = {"total": ours, "allocations": sum(asked.values()), **costs}
-    if arguments.record > 0 or arguments.watch or arguments.executor:
+    if arguments.record > 0 or arguments.watch or arguments.route or arguments.executor:
         return
     stored_table = json.loads(STORED.read_text(encoding="utf-8"))
     if arguments.update:

@@ -2,10 +2,11 @@
 // input closes. For h2load, for profilers, and for counting instructions (bench/instructions.py).
 //
 //   serve_bench LIBONNXRUNTIME MODEL.onnx MAX_ROWS [IO_THREADS [INLINE_US [POLL_US [RECORD
-//   [WATCH]]]]]
+//   [WATCH [ROUTE]]]]]]
 //
 // RECORD, a share: so many calls are recorded for a span and a line of the access log, and thrown
-// away by a thread of their own. WATCH, 1: every row is sketched.
+// away by a thread of their own. WATCH, 1: every row is sketched. ROUTE, 1: a route chooses the
+// version, by the header x-user.
 //
 // Prints the port on one line when it answers. The model's name is "mlp".
 #include <unistd.h>
@@ -29,6 +30,7 @@
 #include "fastserve/front/call_log.h"
 #include "fastserve/front/thread_front.h"
 #include "fastserve/net/server.h"
+#include "fastserve/route/route_table.h"
 #include "fastserve/runtime/session.h"
 #include "fastserve/sketch/table_schema.h"
 
@@ -52,6 +54,14 @@ void watch(engine::Version& version) {
       sketch::TableSchema::make(std::move(tensors)).value());
   version.watch(engine::VersionWatch::make("mlp", 1, version.wire(), true, options).value(),
                 nullptr);
+}
+
+std::shared_ptr<const route::RouteTable> sticky_route(size_t writers) {
+  route::RouteSpec spec;
+  spec.generation = 1;
+  spec.entries = {{.version = 1, .weight = 1}};
+  spec.sticky = {.source = route::StickyKey::Source::kHeader, .name = "x-user"};
+  return route::RouteTable::make(std::move(spec), writers).value();
 }
 
 int fail(const Status& status) {
@@ -96,6 +106,7 @@ int main(int argc, char** argv) {
   entry.name = "mlp";
   entry.ready.push_back(version);
   entry.serving = version->config().number;
+  if (argc > 9 && std::atoi(argv[9]) != 0) entry.route = sticky_route(engine.writers());
   models->put(std::move(entry));
   engine.publish(models);
 

@@ -243,7 +243,7 @@ TEST_CASE("metadata passes both ways, binary values decoded and encoded") {
   Joined joined;
   std::vector<std::pair<std::string, std::string>> got;
   joined.front.when_called = [&got](grpc::Call& call) {
-    for (const auto& [key, value] : call.metadata()) got.emplace_back(key, value);
+    for (const auto& each : call.metadata()) got.emplace_back(each.key, each.value);
     CHECK(call.header("x-text") == "one");
     CHECK(call.header("x-data-bin") == "AAEC");
     CHECK(call.header("nothing") == "");

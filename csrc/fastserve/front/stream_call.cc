@@ -104,7 +104,10 @@ void StreamCall::send_ready() {
       infer->reply = encode_stream_error(status, infer->id);
     }
     desk_->end_record(infer, status.code());
-    if (status.ok() || !ends_on_error_) call_->send_message(std::move(infer->reply));
+    if (status.ok() || !ends_on_error_) {
+      call_->send_message(std::move(infer->reply));
+      infer->reply = call_->take_spare();
+    }
     desk_->give_back(infer);
     call_->credit(held);
     if (!status.ok() && ends_on_error_) end(status);

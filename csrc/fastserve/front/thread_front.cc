@@ -35,8 +35,8 @@ void finish_answered(grpc::Call& call, const InferCall& infer) {
     return;
   }
   const std::array<grpc::Metadatum, 2> trailers = {
-      grpc::Metadatum{"fastserve-version", infer.version->number_text()},
-      grpc::Metadatum{"fastserve-route", infer.route}};
+      grpc::Metadatum{"fastserve-version", infer.version->number_text(), /*is_known=*/true},
+      grpc::Metadatum{"fastserve-route", infer.route, /*is_known=*/true}};
   call.finish(ok_status(), trailers);
 }
 
@@ -222,6 +222,7 @@ void ThreadFront::answer(InferCall& infer, const Status& status) {
     call.user_tag = kNothing;
     if (status.ok()) {
       call.send_message(std::move(infer.reply));
+      infer.reply = call.take_spare();
       finish_answered(call, infer);
     } else {
       finish_refused(call, status, infer.retry_after);

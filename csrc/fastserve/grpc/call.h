@@ -16,6 +16,8 @@ namespace fastserve::grpc {
 struct Metadatum {
   std::string_view key;  // lower case; "-bin" keys hold decoded bytes in `value`
   std::string_view value;
+  // Ours, of an answer: a key and a text that may be sent, not looked at again.
+  bool is_known = false;
 };
 
 // Answers are queued in call order: [initial metadata] message* finish. Each call gets exactly one
@@ -43,6 +45,9 @@ class Call {
   // (compressed flag and length), then the serialised message. Compressed when the peer accepts
   // gzip and set_compression(true) was called.
   virtual void send_message(Buffer framed) = 0;
+  // An empty buffer for a later message, of this call or another: with memory where the connection
+  // has some to spare.
+  virtual Buffer take_spare() { return {}; }
   virtual void set_compression(bool on) = 0;
   // Ends the call: trailers with grpc-status and, percent-encoded, grpc-message. Without a message
   // before it the answer is trailers-only.

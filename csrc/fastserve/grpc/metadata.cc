@@ -82,16 +82,14 @@ std::span<const Metadatum> MetadataDecoder::decode(std::span<const http2::Header
   return metadata_;
 }
 
-void append_metadata(std::span<const Metadatum> metadata, std::vector<http2::OutHeader>* headers,
-                     std::vector<std::string>* storage) {
-  storage->reserve(storage->size() + metadata.size());
+void OutFields::add(std::span<const Metadatum> metadata) {
   for (const Metadatum& metadatum : metadata) {
-    if (!may_send(metadatum)) continue;
+    if (!metadatum.is_known && !may_send(metadatum)) continue;
     if (is_binary_key(metadatum.key)) {
-      storage->push_back(base64_encode(metadatum.value));
-      headers->push_back({metadatum.key, storage->back()});
+      encoded_.push_back(base64_encode(metadatum.value));
+      add(http2::OutHeader{metadatum.key, encoded_.back()});
     } else {
-      headers->push_back({metadatum.key, metadatum.value});
+      add(http2::OutHeader{metadatum.key, metadatum.value});
     }
   }
 }

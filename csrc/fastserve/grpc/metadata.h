@@ -1,6 +1,8 @@
 // User metadata: which headers are the application's, and their encoding.
 #pragma once
 
+#include <array>
+#include <list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,10 +33,36 @@ class MetadataDecoder {
   std::vector<std::string> decoded_;
 };
 
-// Appends `metadata` to *headers in wire form. Pairs that HTTP/2 or gRPC does not allow an
-// application to send (reserved or malformed key, control characters in a text value) are left out:
-// they could forge the answer. The views die with *storage.
-void append_metadata(std::span<const Metadatum> metadata, std::vector<http2::OutHeader>* headers,
-                     std::vector<std::string>* storage);
+// Fields of an answer, collected until the connection has copied them. As long as they are few and
+// none is binary, no memory is asked for.
+class OutFields {
+ public:
+  void add(const http2::OutHeader& field) {
+    if (size_ < few_.size()) {
+      few_[size_++] = field;
+      return;
+    }
+    if (size_ == few_.size()) many_.assign(few_.begin(), few_.end());
+    many_.push_back(field);
+    ++size_;
+  }
+  void add(std::span<const http2::OutHeader> fields) {
+    for (const http2::OutHeader& field : fields) add(field);
+  }
+  // In wire form. Pairs that HTTP/2 or gRPC does not allow an application to send (reserved or
+  // malformed key, control characters in a text value) are left out: they could forge the answer.
+  void add(std::span<const Metadatum> metadata);
+
+  std::span<const http2::OutHeader> fields() const {
+    if (size_ > few_.size()) return many_;
+    return {few_.data(), size_};
+  }
+
+ private:
+  size_t size_ = 0;
+  std::array<http2::OutHeader, 8> few_;
+  std::vector<http2::OutHeader> many_;  // all of them, once they are more
+  std::list<std::string> encoded_;      // of binary keys
+};
 
 }  // namespace fastserve::grpc

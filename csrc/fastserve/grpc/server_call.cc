@@ -26,19 +26,13 @@ constexpr OutHeader kGrpcStatusOk{"grpc-status", "0", true};
 constexpr std::array<std::string_view, 17> kCodes = {
     "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16"};
 
-// What an answer sends beyond the constant headers; lives while the connection copies it.
-struct Fields {
-  std::vector<OutHeader> headers;
-  std::vector<std::string> storage;
-  std::string message;
-
-  void add_status(const Status& status) {
-    headers.push_back({"grpc-status", kCodes[static_cast<size_t>(status.code())], true});
-    if (status.ok() || status.message().empty()) return;
-    message = percent_encode(status.message(), kMaxMessageBytes);
-    headers.push_back({"grpc-message", message});
-  }
-};
+// `message` outlives the fields.
+void add_status(const Status& status, OutFields* fields, std::string* message) {
+  fields->add(OutHeader{"grpc-status", kCodes[static_cast<size_t>(status.code())], true});
+  if (status.ok() || status.message().empty()) return;
+  *message = percent_encode(status.message(), kMaxMessageBytes);
+  fields->add(OutHeader{"grpc-message", *message});
+}
 
 void write_prefix(bool compressed, size_t size, std::byte* prefix) {
   prefix[0] = std::byte{compressed};
@@ -101,11 +95,11 @@ void ServerCall::send_initial_metadata(std::span<const Metadatum> metadata) {
     connection_->respond(*stream_, first);
     return;
   }
-  Fields fields;
-  fields.headers.assign(first.begin(), first.end());
-  if (answers_gzip_) fields.headers.push_back(kGrpcEncodingGzip);
-  append_metadata(metadata, &fields.headers, &fields.storage);
-  connection_->respond(*stream_, fields.headers);
+  OutFields fields;
+  fields.add(first);
+  if (answers_gzip_) fields.add(kGrpcEncodingGzip);
+  fields.add(metadata);
+  connection_->respond(*stream_, fields.fields());
 }
 
 void ServerCall::send_message(Buffer framed) {
@@ -123,17 +117,15 @@ void ServerCall::finish(const Status& status, std::span<const Metadatum> trailer
   if (answering_ && status.ok() && trailers.empty()) {
     connection_->finish(*stream_, {&kGrpcStatusOk, 1});
   } else {
-    Fields fields;
-    if (!answering_) {
-      const std::span<const OutHeader> first = first_headers();
-      fields.headers.assign(first.begin(), first.end());
-    }
-    fields.add_status(status);
-    append_metadata(trailers, &fields.headers, &fields.storage);
+    std::string message;
+    OutFields fields;
+    if (!answering_) fields.add(first_headers());
+    add_status(status, &fields, &message);
+    fields.add(trailers);
     if (answering_) {
-      connection_->finish(*stream_, fields.headers);
+      connection_->finish(*stream_, fields.fields());
     } else {
-      connection_->respond_and_end(*stream_, fields.headers);
+      connection_->respond_and_end(*stream_, fields.fields());
     }
   }
   // What is left of the request is dropped; the peer's window is whole again.

@@ -64,6 +64,7 @@ class ServerCall final : public Call {
   std::span<const Metadatum> metadata() override { return decoder_->decode(stream_->headers()); }
   void send_initial_metadata(std::span<const Metadatum> metadata) override;
   void send_message(Buffer framed) override;
+  Buffer take_spare() override { return connection_->take_spare(*stream_); }
   void set_compression(bool on) override { compress_ = on; }
   void finish(const Status& status, std::span<const Metadatum> trailers = {}) override;
   void hold_messages(bool on) override;

@@ -43,9 +43,20 @@ class BodyQueue {
     head_ = offset_ = size_ = 0;
   }
 
+  // An empty buffer, with the memory of one that was read to its end if that was kept.
+  Buffer take_spare() { return std::exchange(spare_, Buffer()); }
+
  private:
+  // What an answer of a few numbers takes; larger memory is given back to the system.
+  static constexpr size_t kSpareBytes = 1024;
+
   void drop_front() {
-    Buffer().swap(buffers_[head_]);
+    Buffer read;
+    read.swap(buffers_[head_]);
+    if (read.capacity() <= kSpareBytes) {
+      read.clear();
+      spare_.swap(read);
+    }
     offset_ = 0;
     ++head_;
     if (head_ == buffers_.size()) {
@@ -59,6 +70,7 @@ class BodyQueue {
   }
 
   std::vector<Buffer> buffers_;
+  Buffer spare_;
   size_t head_ = 0;
   size_t offset_ = 0;  // read bytes of buffers_[head_]
   size_t size_ = 0;

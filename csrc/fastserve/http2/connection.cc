@@ -46,17 +46,16 @@ class FieldArray {
 // Calls each(i, name, value) with views that outlive the frame: static fields as they are, others
 // copied to *text, which is written once and in full before anything looks at it.
 template <typename Each>
-void keep_fields(std::span<const OutHeader> fields, std::string* text, Each each) {
+void keep_fields(std::span<const OutHeader> fields, Buffer* text, Each each) {
   size_t bytes = 0;
   for (const OutHeader& field : fields) {
     if (!field.is_static) bytes += field.name.size() + field.value.size();
   }
   text->clear();
-  text->reserve(bytes);
-  auto keep = [text](std::string_view part) {
-    const size_t begin = text->size();
-    text->append(part);
-    return std::string_view(*text).substr(begin);
+  char* to = bytes == 0 ? nullptr : reinterpret_cast<char*>(text->extend(bytes));
+  auto keep = [&to](std::string_view part) {
+    if (!part.empty()) std::memcpy(to, part.data(), part.size());
+    return std::string_view(std::exchange(to, to + part.size()), part.size());
   };
   for (size_t i = 0; i < fields.size(); ++i) {
     const OutHeader& field = fields[i];

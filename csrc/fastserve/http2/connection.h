@@ -67,6 +67,8 @@ class Connection {
   void respond(Stream& stream, std::span<const OutHeader> headers);
   void respond_and_end(Stream& stream, std::span<const OutHeader> headers);
   void send(Stream& stream, Buffer body);
+  // Empty, with the memory of an earlier body where one was kept: for the next one.
+  Buffer take_spare(Stream& stream) { return stream.body_.take_spare(); }
   // Trailers. The peer is told to stop sending (RST_STREAM NO_ERROR) when its request is not
   // complete by the time they are framed.
   void finish(Stream& stream, std::span<const OutHeader> trailers);

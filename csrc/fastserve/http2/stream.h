@@ -3,10 +3,10 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
+#include "fastserve/base/buffer.h"
 #include "fastserve/base/clock.h"
 #include "fastserve/http2/body_queue.h"
 
@@ -95,8 +95,8 @@ class Stream {
   std::vector<Header> trailers_;  // static, or views into trailer_text_
   // Bytes of fields to send that are not static. Views of the library point into them until the
   // frame is packed, so each is written once, after reserving.
-  std::string response_text_;
-  std::string trailer_text_;
+  Buffer response_text_;
+  Buffer trailer_text_;
 };
 
 }  // namespace fastserve::http2
