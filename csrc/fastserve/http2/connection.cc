@@ -90,11 +90,10 @@ nghttp2_mem table_of(SessionMemory* memory) {
 }  // namespace
 
 void Stream::release_headers() {
-  for (const HeaderRef& ref : header_refs_) {
-    nghttp2_rcbuf_decref(ref.name);
-    nghttp2_rcbuf_decref(ref.value);
+  for (const Header& header : headers_) {
+    nghttp2_rcbuf_decref(header.name_buffer);
+    nghttp2_rcbuf_decref(header.value_buffer);
   }
-  header_refs_.clear();
   headers_.clear();
 }
 
@@ -111,6 +110,7 @@ Connection::~Connection() {
     if (stream->is_open_) close_for_handler(*stream, kCancel);
     stream->release_headers();
   }
+  fields_.clear();
   nghttp2_session_del(session_);
 }
 
@@ -124,8 +124,8 @@ void Connection::open_session() {
   // Resets are priced by GlitchLimiter, which knows honest ones; the library's own bucket does not.
   nghttp2_option_set_stream_reset_rate_limit(option, uint64_t{1} << 40, uint64_t{1} << 20);
   nghttp2_option_set_max_deflate_dynamic_table_size(option, kMaxEncoderTableBytes);
-  // gRPC metadata values may carry outer spaces.
-  nghttp2_option_set_no_rfc9113_leading_and_trailing_ws_validation(option, 1);
+  // FieldCheck and RequestShape do it.
+  nghttp2_option_set_no_http_messaging(option, 1);
   nghttp2_mem table = table_of(&memory_);
   nghttp2_session_server_new3(&session_, callbacks, this, option, &table);
   nghttp2_option_del(option);

@@ -20,6 +20,7 @@
 #include "fastserve/base/bytes.h"
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
+#include "fastserve/http2/field_check.h"
 #include "fastserve/http2/frame_scanner.h"
 #include "fastserve/http2/glitch_limiter.h"
 #include "fastserve/http2/handler.h"
@@ -124,6 +125,7 @@ class Connection {
   SessionMemory memory_;
   GlitchLimiter limiter_;
   FrameScanner scanner_;
+  FieldCheck fields_;
   nghttp2_session* session_ = nullptr;
   Nanos now_ = 0;
   Stream* decoding_ = nullptr;  // whose header block is being decoded

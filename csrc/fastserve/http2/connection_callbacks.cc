@@ -4,16 +4,13 @@
 #include <string>
 #include <string_view>
 
+#include "fastserve/http2/rcbuf.h"
+
 namespace fastserve::http2 {
 namespace {
 
 constexpr Nanos kYoungStream = kSecond;
 constexpr Nanos kShortestPatience = 10 * kMillisecond;
-
-std::string_view text_of(nghttp2_rcbuf* buffer) {
-  const nghttp2_vec bytes = nghttp2_rcbuf_get_buf(buffer);
-  return {reinterpret_cast<const char*>(bytes.base), bytes.len};
-}
 
 }  // namespace
 
@@ -44,42 +41,64 @@ int ConnectionCallbacks::on_begin_headers(nghttp2_session* session, const nghttp
   return 0;
 }
 
-int ConnectionCallbacks::on_header(nghttp2_session* session, const nghttp2_frame* frame,
+int ConnectionCallbacks::on_header(nghttp2_session*, const nghttp2_frame* frame,
                                    nghttp2_rcbuf* name, nghttp2_rcbuf* value, uint8_t, void* user) {
   Connection& connection = self(user);
   Stream* stream = connection.decoding_;
   if (stream == nullptr) return 0;
-  const Header header{text_of(name), text_of(value)};
+  const Header header{text_of(name), text_of(value), name, value};
   stream->header_bytes_ += static_cast<uint32_t>(header.name.size() + header.value.size() + 32);
-  stream->header_count_ += 1;
+  const uint32_t place = stream->header_count_++;
   if (stream->header_bytes_ > connection.limits_.max_header_bytes ||
       stream->header_count_ > connection.limits_.max_header_count) {
-    return refuse_headers(session, connection, *stream);
+    return refuse_headers(connection, *stream, kEnhanceYourCalm);
   }
-  if (frame->headers.cat != NGHTTP2_HCAT_REQUEST) return 0;  // trailers carry nothing for us
+  const bool is_trailer = frame->headers.cat != NGHTTP2_HCAT_REQUEST;
+  const FieldKind kind = connection.fields_.kind_of(place, name, value, header.name, header.value);
+  if (!stream->shape_.take(kind, header.value)) {
+    return refuse_headers(connection, *stream, kProtocolError);
+  }
+  if (is_trailer) return 0;  // they carry nothing for us
   nghttp2_rcbuf_incref(name);
   nghttp2_rcbuf_incref(value);
-  stream->header_refs_.push_back({name, value});
   stream->headers_.push_back(header);
   return 0;
 }
 
 // The rest of the block is decoded without events, so that the HPACK table stays in step.
-int ConnectionCallbacks::refuse_headers(nghttp2_session* session, Connection& connection,
-                                        Stream& stream) {
+int ConnectionCallbacks::refuse_headers(Connection& connection, Stream& stream,
+                                        uint32_t error_code) {
   connection.decoding_ = nullptr;
-  stream.reset_by_us_ = true;
-  nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream.id_, kEnhanceYourCalm);
-  if (stream.is_open_) connection.close_for_handler(stream, kEnhanceYourCalm);
-  if (!connection.charge(GlitchCost::kPeerError)) return NGHTTP2_ERR_CALLBACK_FAILURE;
-  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+  refuse(connection, stream, error_code);
+  return connection.failed_ ? NGHTTP2_ERR_CALLBACK_FAILURE : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
-int ConnectionCallbacks::on_invalid_header(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf*,
-                                           nghttp2_rcbuf*, uint8_t, void*) {
-  // RFC 9113, 8.2.1: a request with an invalid field is malformed; without this the library would
-  // drop the field and serve the request.
-  return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+// Resets a stream that the peer spoiled.
+void ConnectionCallbacks::refuse(Connection& connection, Stream& stream, uint32_t error_code) {
+  stream.reset_by_us_ = true;
+  nghttp2_submit_rst_stream(connection.session_, NGHTTP2_FLAG_NONE, stream.id_, error_code);
+  if (stream.is_open_) connection.close_for_handler(stream, error_code);
+  connection.charge(GlitchCost::kPeerError);
+}
+
+void ConnectionCallbacks::on_headers(Connection& connection, Stream& stream,
+                                     const nghttp2_frame& frame) {
+  const bool is_end = frame.hd.flags & NGHTTP2_FLAG_END_STREAM;
+  const bool is_request = frame.headers.cat == NGHTTP2_HCAT_REQUEST;
+  // Trailers without an end, or a body of another length than was declared, are malformed too.
+  const bool is_well = is_request ? stream.shape_.end_headers() : is_end;
+  if (!is_well || (is_end && !stream.shape_.is_whole())) {
+    refuse(connection, stream, kProtocolError);
+    return;
+  }
+  if (is_end) stream.peer_ended_ = true;
+  if (is_request) {
+    stream.is_open_ = true;
+    stream.opened_at_ = connection.now_;
+    ++connection.open_streams_;
+    connection.handler_->on_request(stream);
+  }
+  if (stream.is_open_ && stream.peer_ended_) connection.handler_->on_end(stream);
 }
 
 int ConnectionCallbacks::on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user) {
@@ -88,21 +107,17 @@ int ConnectionCallbacks::on_frame_recv(nghttp2_session*, const nghttp2_frame* fr
     case NGHTTP2_HEADERS: {
       Stream* stream = connection.decoding_;
       connection.decoding_ = nullptr;
-      if (stream == nullptr) break;
-      if (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) stream->peer_ended_ = true;
-      if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        stream->is_open_ = true;
-        stream->opened_at_ = connection.now_;
-        ++connection.open_streams_;
-        connection.handler_->on_request(*stream);
-      }
-      if (stream->is_open_ && stream->peer_ended_) connection.handler_->on_end(*stream);
+      if (stream != nullptr) on_headers(connection, *stream, *frame);
       break;
     }
     case NGHTTP2_DATA: {
       if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) break;
       Stream* stream = find(connection, frame->hd.stream_id);
       if (stream == nullptr || !stream->is_open_) break;
+      if (!stream->shape_.is_whole()) {
+        refuse(connection, *stream, kProtocolError);
+        break;
+      }
       stream->peer_ended_ = true;
       connection.handler_->on_end(*stream);
       break;
@@ -141,6 +156,11 @@ int ConnectionCallbacks::on_data_chunk(nghttp2_session*, uint8_t flags, int32_t 
     // the frame.
     connection.return_to_connection_window(size);
     return 0;
+  }
+  if (!stream->shape_.add_body(size)) {
+    connection.return_to_connection_window(size);
+    refuse(connection, *stream, kProtocolError);
+    return connection.failed_ ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
   }
   stream->unread_bytes_ += size;
   connection.unread_bytes_ += size;
@@ -260,7 +280,6 @@ nghttp2_session_callbacks* ConnectionCallbacks::make() {
   nghttp2_session_callbacks_new(&table);
   nghttp2_session_callbacks_set_on_begin_headers_callback(table, on_begin_headers);
   nghttp2_session_callbacks_set_on_header_callback2(table, on_header);
-  nghttp2_session_callbacks_set_on_invalid_header_callback2(table, on_invalid_header);
   nghttp2_session_callbacks_set_on_frame_recv_callback(table, on_frame_recv);
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(table, on_data_chunk);
   nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(table, on_invalid_frame);

@@ -23,9 +23,9 @@ struct ConnectionCallbacks {
   static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user);
   static int on_header(nghttp2_session* session, const nghttp2_frame* frame, nghttp2_rcbuf* name,
                        nghttp2_rcbuf* value, uint8_t, void* user);
-  static int refuse_headers(nghttp2_session* session, Connection& connection, Stream& stream);
-  static int on_invalid_header(nghttp2_session*, const nghttp2_frame*, nghttp2_rcbuf*,
-                               nghttp2_rcbuf*, uint8_t, void*);
+  static int refuse_headers(Connection& connection, Stream& stream, uint32_t error_code);
+  static void refuse(Connection& connection, Stream& stream, uint32_t error_code);
+  static void on_headers(Connection& connection, Stream& stream, const nghttp2_frame& frame);
   static int on_frame_recv(nghttp2_session*, const nghttp2_frame* frame, void* user);
   static int64_t price_of_reset(Connection& connection, const Stream* stream);
   static int on_data_chunk(nghttp2_session*, uint8_t flags, int32_t id, const uint8_t* data,

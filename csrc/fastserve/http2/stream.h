@@ -9,6 +9,7 @@
 #include "fastserve/base/buffer.h"
 #include "fastserve/base/clock.h"
 #include "fastserve/http2/body_queue.h"
+#include "fastserve/http2/request_shape.h"
 
 struct nghttp2_rcbuf;
 
@@ -17,6 +18,9 @@ namespace fastserve::http2 {
 struct Header {
   std::string_view name;  // lower case
   std::string_view value;
+  // Of those that a peer sent: the memory behind the views.
+  nghttp2_rcbuf* name_buffer = nullptr;
+  nghttp2_rcbuf* value_buffer = nullptr;
 };
 
 // A header to send. Static ones point at memory that lives as long as the program; others are
@@ -54,11 +58,6 @@ class Stream {
   friend class Connection;
   friend struct ConnectionCallbacks;
 
-  struct HeaderRef {
-    nghttp2_rcbuf* name;
-    nghttp2_rcbuf* value;
-  };
-
   void release_headers();
   // After release_headers(): back to the state of a new object, with the capacity of small
   // containers kept.
@@ -70,6 +69,7 @@ class Stream {
     header_bytes_ = header_count_ = 0;
     unread_bytes_ = credit_bytes_ = 0;
     sent_bytes_ = 0;
+    shape_ = {};
     body_.clear();
     trailers_.clear();
   }
@@ -89,8 +89,8 @@ class Stream {
   uint64_t sent_bytes_ = 0;
   size_t unread_bytes_ = 0;
   size_t credit_bytes_ = 0;  // consumed and not yet told to the library
+  RequestShape shape_;
   std::vector<Header> headers_;
-  std::vector<HeaderRef> header_refs_;  // the memory behind the views
   BodyQueue body_;
   std::vector<Header> trailers_;  // static, or views into trailer_text_
   // Bytes of fields to send that are not static. Views of the library point into them until the
