@@ -8,7 +8,8 @@ from typing import Any, Final
 import click
 
 from fastserve.bench.comparison import compare
-from fastserve.bench.plan import Payload, Plan, Target
+from fastserve.bench.plan import Payload, Plan, Target, TargetTLS
+from fastserve.bench.reach import find_obstacle
 from fastserve.bench.report_html import comparison_page, load_page, sweep_page
 from fastserve.bench.result import LoadResult
 from fastserve.bench.server_side import server_side
@@ -26,7 +27,7 @@ from fastserve.cli.command import FAILED, INTERRUPTED
 from fastserve.cli.endpoint import Endpoint
 from fastserve.cli.interruption import counted_interrupts
 from fastserve.cli.screen import print_json
-from fastserve.client import Client
+from fastserve.client import Client, ServerUnreachable
 from fastserve.errors import FastserveError
 
 _SECONDS: Final = 10.0
@@ -130,11 +131,11 @@ def run_bench(endpoint: Endpoint, wish: Wish) -> None:
     Interrupted, it tells what was measured until then, and the exit code is 130.
     """
     wish.check()
-    if endpoint.uses_tls:
-        raise click.UsageError("bench speaks no TLS yet; aim at a listener without it")
     plan = wish.plan()
-    target = Target(endpoint.endpoint, tuple(_headers(endpoint, wish)))
+    target = Target(endpoint.endpoint, tuple(_headers(endpoint, wish)), _tls(endpoint))
     with endpoint.connect() as client:
+        if target.tls is not None:
+            _reach(target, wish)
         payloads = _payloads(client, wish)
         if wish.p99_ms is not None:
             outcome = _sweep(target, payloads, plan, wish)
@@ -151,6 +152,14 @@ class _Outcome:
 
     results: list[LoadResult]
     is_interrupted: bool
+
+
+def _reach(target: Target, wish: Wish) -> None:
+    """Says what is wrong with the certificates, of which grpcio says little."""
+    for endpoint in filter(None, (target.endpoint, wish.against)):
+        obstacle = find_obstacle(replace(target, endpoint=endpoint))
+        if obstacle:
+            raise ServerUnreachable(f"{endpoint}: {obstacle}")
 
 
 def _load(
@@ -294,6 +303,15 @@ def _headers(endpoint: Endpoint, wish: Wish) -> list[tuple[str, str | bytes]]:
     if token:
         pairs.append(("authorization", f"Bearer {token}"))
     return pairs
+
+
+def _tls(endpoint: Endpoint) -> TargetTLS | None:
+    tls = endpoint.read_tls()
+    if tls is None:
+        return None
+    return TargetTLS(
+        tls.root_certificates or b"", tls.certificate or b"", tls.key or b"", tls.server_name
+    )
 
 
 def _title(wish: Wish) -> str:
