@@ -211,6 +211,37 @@ def logs_end_with_the_test():
         root.setLevel(level)
 
 
+def openssl(*arguments, cwd):
+    subprocess.run(["openssl", *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def tls_files(tmp_path_factory):
+    """A CA, and certificates of it for the server (models.test, 127.0.0.1) and for a client."""
+    folder = tmp_path_factory.mktemp("tls")
+    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
+    openssl(
+        *("req", "-x509", *curve, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ca"),
+        cwd=folder,
+    )
+    for name, extension in (
+        ("server", "subjectAltName=DNS:models.test,IP:127.0.0.1"),
+        ("client", "extendedKeyUsage=clientAuth"),
+    ):
+        (folder / f"{name}.ext").write_text(extension)
+        openssl(
+            *("req", *curve, "-keyout", f"{name}.key", "-out", f"{name}.csr"),
+            *("-subj", f"/CN={name}"),
+            cwd=folder,
+        )
+        openssl(
+            *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
+            *("-CAcreateserial", "-extfile", f"{name}.ext", "-out", f"{name}.pem"),
+            cwd=folder,
+        )
+    return folder
+
+
 @pytest.fixture(scope="session")
 def demo_models():
     """The four demo models; trained when their source changed, else from build/."""

@@ -1,4 +1,8 @@
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <memory>
 #include <numeric>
@@ -10,17 +14,37 @@
 #include "fastserve/bench/reply_status.h"
 #include "fastserve/bench/run.h"
 #include "fastserve/net/server.h"
+#include "fastserve/net/tls_context.h"
 #include "tests/echo_front.h"
+#include "tests/identity.h"
 
 namespace fastserve::bench {
 namespace {
 
+using net::testing::identities;
+using Tls = std::shared_ptr<const net::TlsContext>;
+
+Tls server_tls(bool asks_client = false) {
+  const auto made =
+      net::TlsContext::make(identities().server.certificate_pem(), identities().server.key_pem(),
+                            asks_client ? identities().authority.certificate_pem() : "");
+  REQUIRE(made.ok());
+  return made.value();
+}
+
+Tls client_tls(const std::string& name = "127.0.0.1",
+               const net::testing::Identity& authority = identities().authority) {
+  const auto made = net::TlsContext::make_client(name, authority.certificate_pem(), "", "");
+  REQUIRE(made.ok());
+  return made.value();
+}
+
 struct House {
-  House() {
+  explicit House(const Tls& tls = nullptr) {
     net::ServerOptions options;
     options.io_threads = 1;
     server = std::make_unique<net::Server>(options, echo.factory());
-    const auto bound = server->listen_tcp("127.0.0.1", 0, nullptr, &os_error);
+    const auto bound = server->listen_tcp("127.0.0.1", 0, tls, &os_error);
     REQUIRE(bound.ok());
     port = bound.value().port;
     REQUIRE(server->start().ok());
@@ -75,6 +99,76 @@ TEST_CASE("load_run answers every request of a closed loop, over threads, connec
   CHECK(total(got.groups[0].latency) == got.groups[0].measured_ok);
   CHECK(total(got.delay) == 1001);
   CHECK(house.echo.opened == 1001);
+}
+
+TEST_CASE("load_run answers every request over TLS, of any size, on every connection") {
+  House house(server_tls());
+  LoadOptions options = house.options();
+  options.tls = client_tls();
+  options.threads = 2;
+  options.connections = 3;
+  options.in_flight = 4;
+  options.max_requests = 300;
+  options.groups = 2;
+  options.payloads = {make_payload("hello", 0), make_payload(std::string(100'000, 'x'), 1)};
+  const Snapshot got = finish(options);
+  CHECK(got.failure.empty());
+  CHECK(got.connects == 3);
+  CHECK(got.lost == 0);
+  CHECK(got.groups[0].statuses[0] + got.groups[1].statuses[0] == 300);
+  CHECK(got.received_bytes == got.groups[0].statuses[0] * 10 + got.groups[1].statuses[0] * 100'005);
+  options.path = "/big/1000000";
+  options.max_requests = 20;
+  options.per_second = 1000;
+  CHECK(finish(options).received_bytes == 20 * 1'000'005);
+}
+
+TEST_CASE("load_run ends at its start with what the TLS handshake failed by and how to mend it") {
+  House secure(server_tls());
+  const auto check = [](const House& house, const Tls& tls, std::vector<std::string> parts) {
+    LoadOptions options = house.options();
+    options.tls = tls;
+    options.max_requests = 1;
+    const Snapshot got = finish(options);
+    CHECK(got.sent == 0);
+    CAPTURE(got.failure);
+    CHECK(got.failure.starts_with("a connection failed before the load began: "));
+    for (const std::string& part : parts) CHECK(got.failure.find(part) != std::string::npos);
+  };
+  check(secure, client_tls("127.0.0.1", identities().stranger),
+        {"certificate verify failed", "--tls-ca FILE"});
+  check(secure, client_tls("other.test"),
+        {"expected 'other.test'", "'models.test'", "--tls-server-name NAME"});
+  House mutual(server_tls(true));
+  check(mutual, client_tls(), {"certificate required", "--tls-cert FILE --tls-key FILE"});
+  House plain;
+  check(plain, client_tls(), {"TLS handshake failed", "is it a server without TLS?"});
+  CHECK(secure.echo.opened + mutual.echo.opened + plain.echo.opened == 0);
+}
+
+TEST_CASE("load_run asks a server that says nothing whether it speaks what was expected") {
+  for (const bool has_tls : {false, true}) {
+    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    REQUIRE(bind(listener, reinterpret_cast<sockaddr*>(&address), length) == 0);
+    REQUIRE(listen(listener, 8) == 0);
+    getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
+    LoadOptions options;
+    options.host = "127.0.0.1";
+    options.port = ntohs(address.sin_port);
+    options.payloads = {make_payload("", 0)};
+    options.max_requests = 1;
+    options.connect_timeout = 50 * kMillisecond;
+    if (has_tls) options.tls = client_tls();
+    const Snapshot got = finish(options);
+    CAPTURE(got.failure);
+    CHECK(got.failure.find(has_tls ? "HTTP/2 with TLS?" : "HTTP/2 without TLS?") !=
+          std::string::npos);
+    close(listener);
+  }
 }
 
 TEST_CASE("load_run sends each request of an open loop once, when it is due") {
@@ -202,6 +296,9 @@ TEST_CASE("load_run refuses options that make no load") {
   options.threads = 2;
   CHECK(LoadRun::start(options).status().code() == Code::kInvalidArgument);  // one connection
   options.threads = 1;
+  options.tls = server_tls();
+  CHECK(LoadRun::start(options).status().code() == Code::kInvalidArgument);  // not a client's
+  options.tls = nullptr;
   options.max_requests = 0;
   CHECK(LoadRun::start(options).status().code() == Code::kInvalidArgument);  // no end
 }

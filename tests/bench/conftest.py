@@ -8,7 +8,7 @@ from fastserve.bench.result import LoadResult
 def result_of():
     """A function that makes the result of a load whose answers all took `ms`."""
 
-    def make(ms, *, rate=1000.0, offered=0.0, seconds=2.0, errors=0, failure=""):
+    def make(ms, *, rate=1000.0, offered=0.0, seconds=2.0, errors=0, failure="", interrupted=False):
         ok = round(rate * seconds)
         return LoadResult(
             models={"m": Distribution([(ms * 1e6, ok)] if ok else [])},
@@ -27,6 +27,7 @@ def result_of():
             cpu_seconds=0.001,
             failure=failure,
             offered_per_second=offered,
+            is_interrupted=interrupted,
         )
 
     return make

@@ -40,3 +40,13 @@ def test_ratio_is_nan_where_a_round_has_no_value():
 def test_compare_ends_when_a_load_breaks_off(result_of):
     comparison = compare(lambda: result_of(1.0), lambda: result_of(1.0, failure="gone"), rounds=5)
     assert len(comparison.first) == len(comparison.second) == 1
+
+
+def test_compare_leaves_the_round_out_in_which_it_was_interrupted(result_of):
+    # A B, B A, and the B of the third round is never reached.
+    first = iter([result_of(1.0), result_of(1.0), result_of(1.0, interrupted=True)])
+    second = iter([result_of(2.0), result_of(2.0)])
+    comparison = compare(lambda: next(first), lambda: next(second), rounds=5)
+    assert comparison.is_interrupted
+    assert len(comparison.first) == len(comparison.second) == 2
+    assert comparison.ratios()["p50"].value == pytest.approx(2)

@@ -15,11 +15,13 @@ def pages(result_of):
     one.ticks.extend([Tick(0.25, 100.0, 0, 1.0, 2.0), Tick(0.5, 120.0, 1, 1.0, 3.0)])
     server = {"m": {"succeeded": 2000, "queue_ms": 0.123456, "compute_infer_ms": None}}
     sweep = find_knee(lambda rate: result_of(rate / 100, rate=rate), Target99(5), first=9, last=1e4)
+    stopped = Comparison([], [], is_interrupted=True)
     return {
         "load": load_page("bench <m>", one, server),
         "empty": load_page("bench", result_of(0.0, rate=0.0, failure="no <server>"), {}),
         "sweep": sweep_page("bench", sweep),
         "comparison": comparison_page("bench", ("a:1", "b<2"), Comparison([one], [one])),
+        "interrupted": comparison_page("bench", ("a:1", "b:2"), stopped),
     }
 
 
@@ -34,6 +36,7 @@ def test_pages_are_well_formed_with_their_texts_escaped(pages):
         ET.fromstring(xml)  # noqa: S314 - our own
     assert "bench &lt;m&gt;" in pages["load"]
     assert "no &lt;server&gt;" in pages["empty"]
+    assert [name for name, page in pages.items() if "Interrupted" in page] == ["interrupted"]
 
 
 def test_pages_draw_what_they_tell(pages):

@@ -53,3 +53,24 @@ def test_judge_sees_errors_and_a_server_that_falls_behind(result_of):
     assert judge(1000, result_of(1.0, errors=10), target) == ""
     assert "failed" in judge(1000, result_of(1.0, errors=100), target)
     assert "only 800" in judge(1000, result_of(1.0, rate=800), target)
+
+
+def test_find_knee_keeps_the_steps_before_an_interrupt(result_of):
+    asked = []
+
+    def probe(rate):
+        asked.append(rate)
+        return result_of(1.0, rate=rate, interrupted=rate == 400)
+
+    sweep = find_knee(probe, Target99(10.0), first=100, last=1e6)
+    assert asked == [100, 200, 400]
+    assert [step.offered_per_second for step in sweep.steps] == [100, 200]
+    assert sweep.is_interrupted
+    assert sweep.knee_per_second == 200
+
+
+def test_find_knee_does_not_ask_again_after_an_interrupt(result_of):
+    probes = iter([result_of(50.0, interrupted=True)])
+    sweep = find_knee(lambda _: next(probes), Target99(10.0), first=100, last=1e6)
+    assert sweep.is_interrupted
+    assert sweep.steps == []

@@ -10,10 +10,13 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace fastserve::bench {
 namespace {
+
+using Fault = net::TlsSession::Fault;
 
 std::string reason_of(int error) {
   char text[128];
@@ -45,6 +48,23 @@ int try_connect(const Target& target, Nanos timeout) {
   }
   close(descriptor);
   return error;
+}
+
+// The option of `fastserve bench` that mends it.
+std::string_view advice_for(Fault fault) {
+  switch (fault) {
+    case Fault::kAuthority:
+      return "; --tls-ca FILE says whom to trust";
+    case Fault::kName:
+      return "; --tls-server-name NAME says whom to expect";
+    case Fault::kCertificate:
+      return "; does it ask for a certificate that it trusts? --tls-cert FILE --tls-key FILE";
+    case Fault::kNoTls:
+      return "; is it a server without TLS?";
+    case Fault::kOther:
+      break;
+  }
+  return "";
 }
 
 }  // namespace
@@ -85,8 +105,8 @@ Result<Target> find_unix_target(const std::string& path, Nanos timeout) {
   return target;
 }
 
-Status Connection::connect(const Target& target, http2::ClientSession::Headers headers,
-                           http2::ReplySink* sink) {
+Status Connection::connect(const Target& target, const net::TlsContext* tls,
+                           http2::ClientSession::Headers headers, http2::ReplySink* sink) {
   close();
   descriptor_ = socket(target.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (descriptor_ < 0) return {Code::kResourceExhausted, "no socket: " + reason_of(errno)};
@@ -96,6 +116,15 @@ Status Connection::connect(const Target& target, http2::ClientSession::Headers h
   }
   session_.emplace(std::move(headers), sink);
   written_ = 0;
+  tls_.reset();
+  if (tls != nullptr) {
+    tls_.emplace(*tls);
+    Buffer none;
+    if (Status status = tls_->decrypt({}, &none); !status.ok()) {
+      close();
+      return status;
+    }
+  }
   is_blocked_ = false;
   is_connecting_ = true;
   ++generation;
@@ -123,32 +152,65 @@ Status Connection::finish_connect() {
 
 void Connection::close() {
   if (descriptor_ < 0) return;
+  if (tls_ && !is_connecting_) {
+    // The alert or the goodbye, as far as the socket takes it: the server may say why in its log.
+    tls_->close();
+    static_cast<void>(write_out(&tls_->output()));
+  }
   ::close(std::exchange(descriptor_, -1));
   is_connecting_ = false;
   is_blocked_ = false;
 }
 
-ssize_t Connection::read_some(Buffer* scratch, Status* status) {
+ssize_t Connection::read_some(Buffer* to, Status* status) {
   while (true) {
-    const ssize_t size = recv(descriptor_, scratch->data(), scratch->size(), 0);
+    const ssize_t size = recv(descriptor_, to->data(), to->size(), 0);
     if (size > 0) return size;
-    if (size == 0) {
-      *status = {Code::kUnavailable, "the server closed the connection"};
-      return -1;
+    const int error = errno;
+    if (size < 0 && error == EINTR) continue;
+    if (size < 0 && (error == EAGAIN || error == EWOULDBLOCK)) return 0;
+    std::string why = size == 0 ? "the server closed the connection"
+                                : "the connection was lost: " + reason_of(error);
+    if (tls_ && !tls_->is_established()) {
+      why += " during the TLS handshake";
+    } else if (tls_ && !session_->is_settled()) {
+      // With TLS 1.3 a server looks at our certificate last; some close without an alert.
+      why += " after the TLS handshake" + std::string(advice_for(Fault::kCertificate));
     }
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
-    *status = {Code::kUnavailable, "the connection was lost: " + reason_of(errno)};
+    *status = {Code::kUnavailable, std::move(why)};
     return -1;
   }
 }
 
+Status Connection::receive_tls(ByteSpan bytes, Buffer* plain) {
+  plain->clear();
+  const Status status = tls_->decrypt(bytes, plain);
+  // What came before the end counts.
+  if (!plain->empty()) {
+    if (Status broken = session_->receive(plain->bytes()); !broken.ok()) return broken;
+  }
+  if (status.ok()) return status;
+  if (status.code() == Code::kCancelled) {
+    return {Code::kUnavailable, "the server closed the connection"};
+  }
+  return {Code::kUnavailable, status.message() + std::string(advice_for(tls_->fault()))};
+}
+
 Status Connection::flush() {
-  Buffer& output = session_->output();
+  if (!tls_) return write_out(&session_->output());
+  if (tls_->is_established()) {
+    Buffer& plain = session_->output();
+    if (Status status = tls_->encrypt(plain.bytes()); !status.ok()) return status;
+    plain.clear();
+  }
+  return write_out(&tls_->output());
+}
+
+Status Connection::write_out(Buffer* output) {
   is_blocked_ = false;
-  while (written_ < output.size()) {
+  while (written_ < output->size()) {
     const ssize_t size =
-        send(descriptor_, output.data() + written_, output.size() - written_, MSG_NOSIGNAL);
+        send(descriptor_, output->data() + written_, output->size() - written_, MSG_NOSIGNAL);
     if (size >= 0) {
       written_ += static_cast<size_t>(size);
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -158,7 +220,7 @@ Status Connection::flush() {
       return {Code::kUnavailable, "the connection was lost: " + reason_of(errno)};
     }
   }
-  output.clear();
+  output->clear();
   written_ = 0;
   return ok_status();
 }

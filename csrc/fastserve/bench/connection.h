@@ -1,4 +1,5 @@
-// One client connection of a load: a socket that never blocks, and the HTTP/2 session over it.
+// One client connection of a load: a socket that never blocks, TLS over it where it is wanted, and
+// the HTTP/2 session.
 //
 // Thread: the worker's that owns it.
 #pragma once
@@ -15,6 +16,8 @@
 #include "fastserve/base/clock.h"
 #include "fastserve/base/status.h"
 #include "fastserve/http2/client_session.h"
+#include "fastserve/net/tls_context.h"
+#include "fastserve/net/tls_session.h"
 
 namespace fastserve::bench {
 
@@ -29,6 +32,12 @@ struct Target {
 Result<Target> find_target(const std::string& host, uint16_t port, Nanos timeout);
 Result<Target> find_unix_target(const std::string& path, Nanos timeout);
 
+// What sockets are read into; one for all connections of a thread.
+struct ReadBuffers {
+  Buffer received;  // of its whole size always
+  Buffer plain;     // with TLS: what it held
+};
+
 class Connection {
  public:
   Connection() = default;
@@ -36,16 +45,17 @@ class Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Begins to connect; descriptor() becomes writable when that is decided.
-  Status connect(const Target& target, http2::ClientSession::Headers headers,
-                 http2::ReplySink* sink);
+  // Begins to connect; descriptor() becomes writable when that is decided. `tls` may be null, and
+  // outlives the connection.
+  Status connect(const Target& target, const net::TlsContext* tls,
+                 http2::ClientSession::Headers headers, http2::ReplySink* sink);
   // After the descriptor became writable.
   Status finish_connect();
   void close();
-  // Reads what there is into `scratch` and hands it to the session. Not ok: the connection is over.
+  // Reads what there is and hands it to the session. Not ok: the connection is over.
   // `on_read` is called after each read, before its answers are handed on: the time they came.
   template <typename OnRead>
-  Status read(Buffer* scratch, OnRead on_read);
+  Status read(ReadBuffers* buffers, OnRead on_read);
   // Writes what the session wants to send, as far as the socket takes it.
   Status flush();
 
@@ -72,26 +82,30 @@ class Connection {
 
  private:
   // 0: nothing now; -1: over, see *status.
-  ssize_t read_some(Buffer* scratch, Status* status);
+  ssize_t read_some(Buffer* to, Status* status);
+  Status receive_tls(ByteSpan bytes, Buffer* plain);
+  Status write_out(Buffer* output);
 
   int descriptor_ = -1;
   bool is_connecting_ = false;
   bool is_blocked_ = false;
-  size_t written_ = 0;  // of the session's output
+  size_t written_ = 0;  // of the output: the session's, or that of TLS
+  std::optional<net::TlsSession> tls_;
   std::optional<http2::ClientSession> session_;
 };
 
 template <typename OnRead>
-Status Connection::read(Buffer* scratch, OnRead on_read) {
+Status Connection::read(ReadBuffers* buffers, OnRead on_read) {
+  Buffer& received = buffers->received;
   Status status;
   while (true) {
-    const ssize_t size = read_some(scratch, &status);
+    const ssize_t size = read_some(&received, &status);
     if (size <= 0) return status;
     on_read();
-    const auto bytes = static_cast<size_t>(size);
-    status = session_->receive({scratch->data(), bytes});
+    const ByteSpan bytes(received.data(), static_cast<size_t>(size));
+    status = tls_ ? receive_tls(bytes, &buffers->plain) : session_->receive(bytes);
     // A short read emptied the socket: asking again would cost a system call for nothing.
-    if (!status.ok() || bytes < scratch->size()) return status;
+    if (!status.ok() || bytes.size() < received.size()) return status;
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "fastserve/base/clock.h"
 #include "fastserve/bench/schedule.h"
+#include "fastserve/net/tls_context.h"
 
 namespace fastserve::bench {
 
@@ -33,6 +34,7 @@ struct LoadOptions {
   std::string host;
   uint16_t port = 0;
   std::string unix_path;
+  std::shared_ptr<const net::TlsContext> tls;  // a client's; null: no TLS
   std::string path = "/inference.GRPCInferenceService/ModelInfer";
   std::string authority;
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case

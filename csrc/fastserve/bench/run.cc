@@ -25,6 +25,9 @@ Status check(const LoadOptions& options) {
   if (options.max_requests == 0 && options.duration == kNever) {
     return invalid_argument("a load needs an end: give a duration or a number of requests");
   }
+  if (options.tls && !options.tls->is_client()) {
+    return invalid_argument("a load needs a TLS context of a client, got a server's");
+  }
   return ok_status();
 }
 

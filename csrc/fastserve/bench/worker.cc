@@ -44,7 +44,7 @@ Nanos thread_cpu() {
 
 http2::ClientSession::Headers request_headers(const LoadOptions& options) {
   http2::ClientSession::Headers headers = {{":method", "POST"},
-                                           {":scheme", "http"},
+                                           {":scheme", options.tls ? "https" : "http"},
                                            {":path", options.path},
                                            {":authority", options.authority},
                                            {"te", "trailers"},
@@ -70,7 +70,7 @@ Worker::Worker(const LoadOptions& options, const Target& target, Share share, Ru
       epoll_(epoll_create1(EPOLL_CLOEXEC)),
       timer_(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)),
       connections_(static_cast<size_t>(share.connections)) {
-  scratch_.extend(kReadBytes);
+  buffers_.received.extend(kReadBytes);
   for (uint32_t i = 0; i < connections_.size(); ++i) connections_[i].index = i;
   payload_ = static_cast<size_t>(share.index) % options.payloads.size();
   epoll_event event{};
@@ -117,7 +117,8 @@ bool Worker::connect_all() {
     if (now_ > until && settled_ < connections_.size()) {
       fail(std::to_string(connections_.size() - settled_) + " of " +
            std::to_string(connections_.size()) +
-           " connections were not ready in time; is it a server of HTTP/2 without TLS?");
+           " connections were not ready in time; is it a server of HTTP/2 " +
+           (options_.tls ? "with" : "without") + " TLS?");
       return false;
     }
   }
@@ -329,7 +330,7 @@ void Worker::on_event(Connection* connection, uint32_t events) {
     watch(connection);
   }
   if (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-    const Status status = connection->read(&scratch_, [this] { now_ = monotonic_now(); });
+    const Status status = connection->read(&buffers_, [this] { now_ = monotonic_now(); });
     if (!status.ok()) lose(connection, status.message());
   }
 }
@@ -353,7 +354,7 @@ void Worker::watch(Connection* connection) {
 
 void Worker::open(Connection* connection) {
   connection->reconnect_at = kNever;
-  const Status status = connection->connect(target_, headers_, this);
+  const Status status = connection->connect(target_, options_.tls.get(), headers_, this);
   if (!status.ok()) return lose(connection, status.message());
   watch(connection);
 }

@@ -13,7 +13,6 @@
 #include <string>
 #include <vector>
 
-#include "fastserve/base/buffer.h"
 #include "fastserve/base/clock.h"
 #include "fastserve/bench/connection.h"
 #include "fastserve/bench/options.h"
@@ -117,7 +116,7 @@ class Worker final : private http2::ReplySink {
   std::string last_loss_;
   Nanos armed_ = 0;
   Nanos cpu_noted_ = 0;
-  Buffer scratch_;
+  ReadBuffers buffers_;
 };
 
 }  // namespace fastserve::bench

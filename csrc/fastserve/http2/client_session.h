@@ -68,7 +68,9 @@ class ClientSession {
   ClientSession(const ClientSession&) = delete;
   ClientSession& operator=(const ClientSession&) = delete;
 
-  // The peer's SETTINGS came, it takes one more stream and no GOAWAY stands.
+  // The peer's SETTINGS came: it speaks HTTP/2 with us.
+  bool is_settled() const { return is_settled_; }
+  // Settled, the peer takes one more stream and no GOAWAY stands.
   bool can_open() const {
     return is_settled_ && !is_closing_ && open_count_ < peer_max_streams_ &&
            next_id_ <= kMaxStreamId;

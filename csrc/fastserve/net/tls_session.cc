@@ -3,6 +3,7 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
 
 #include <algorithm>
 #include <array>
@@ -10,20 +11,57 @@
 #include <string>
 #include <string_view>
 
+#include "fastserve/base/quoted.h"
+#include "fastserve/net/certificate_names.h"
+
 namespace fastserve::net {
 namespace {
 
 constexpr size_t kRecordBytes = 16 * 1024;
 
-Status tls_error(std::string_view what) {
-  std::string message = "TLS " + std::string(what) + " failed";
-  if (const unsigned long code = ERR_get_error(); code != 0) {
-    std::array<char, 256> text{};
-    ERR_error_string_n(code, text.data(), text.size());
-    message += ": " + std::string(text.data());
+std::string reason_of(unsigned long code) {
+  if (const char* reason = ERR_reason_error_string(code); reason != nullptr) return reason;
+  std::array<char, 256> text{};
+  ERR_error_string_n(code, text.data(), text.size());
+  return text.data();
+}
+
+// What the peer's alerts, and bytes that are no TLS, say of the failure.
+TlsSession::Fault fault_of(unsigned long code) {
+  if (ERR_GET_LIB(code) != ERR_LIB_SSL) return TlsSession::Fault::kOther;
+  switch (ERR_GET_REASON(code)) {
+    case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:  // what TLS 1.2 says for it
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+      return TlsSession::Fault::kCertificate;
+    case SSL_R_WRONG_VERSION_NUMBER:
+      return TlsSession::Fault::kNoTls;
+    default:
+      return TlsSession::Fault::kOther;
   }
-  ERR_clear_error();
-  return {Code::kUnavailable, std::move(message)};
+}
+
+// What a certificate's verification says of the failure.
+TlsSession::Fault fault_of_verification(long result) {
+  switch (result) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+      return TlsSession::Fault::kName;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_UNTRUSTED:
+      return TlsSession::Fault::kAuthority;
+    default:
+      return TlsSession::Fault::kOther;
+  }
 }
 
 }  // namespace
@@ -63,12 +101,18 @@ struct SessionBio {
   }
 };
 
-TlsSession::TlsSession(const TlsContext& context) : ssl_(SSL_new(context.get())) {
+TlsSession::TlsSession(const TlsContext& context)
+    : context_(context), ssl_(SSL_new(context.get())) {
   static BIO_METHOD* const method = SessionBio::make_method();
   BIO* bio = BIO_new(method);
   BIO_set_data(bio, this);
   SSL_set_bio(ssl_, bio, bio);
-  SSL_set_accept_state(ssl_);
+  if (!context.is_client()) {
+    SSL_set_accept_state(ssl_);
+    return;
+  }
+  SSL_set_connect_state(ssl_);
+  if (context.is_name_told()) SSL_set_tlsext_host_name(ssl_, context.server_name().c_str());
 }
 
 TlsSession::~TlsSession() { SSL_free(ssl_); }
@@ -82,14 +126,46 @@ Status TlsSession::handshake() {
     // A client without the extension never reaches the selection.
     if (std::string_view(reinterpret_cast<const char*>(protocol), length) != "h2") {
       is_failed_ = true;
-      return {Code::kUnavailable, "TLS client did not offer the protocol h2 (ALPN)"};
+      return {Code::kUnavailable, SSL_is_server(ssl_)
+                                      ? "TLS client did not offer the protocol h2 (ALPN)"
+                                      : "TLS server did not choose the protocol h2 (ALPN)"};
     }
     is_established_ = true;
     return ok_status();
   }
   if (SSL_get_error(ssl_, result) == SSL_ERROR_WANT_READ) return ok_status();
+  return fail("handshake");
+}
+
+Status TlsSession::fail(std::string_view what) {
   is_failed_ = true;
-  return tls_error("handshake");
+  std::string message = "TLS " + std::string(what) + " failed";
+  // The earliest error is the cause.
+  if (const unsigned long code = ERR_get_error(); code != 0) {
+    message += ": " + reason_of(code);
+    fault_ = fault_of(code);
+    if (ERR_GET_LIB(code) == ERR_LIB_SSL &&
+        ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+      message += ": " + distrust();
+    }
+  }
+  ERR_clear_error();
+  return {Code::kUnavailable, std::move(message)};
+}
+
+// Why the peer's certificate was not taken.
+std::string TlsSession::distrust() {
+  const long result = SSL_get_verify_result(ssl_);
+  std::string reason = X509_verify_cert_error_string(result);
+  fault_ = fault_of_verification(result);
+  if (fault_ != Fault::kName) return reason;
+  reason += ", expected " + quoted(context_.server_name());
+  // As far as it was built; the server's own certificate is the first.
+  const auto* chain = SSL_get0_verified_chain(ssl_);
+  if (sk_X509_num(chain) > 0) {
+    reason += "; the certificate is for " + certificate_names(sk_X509_value(chain, 0));
+  }
+  return reason;
 }
 
 Status TlsSession::decrypt(ByteSpan cipher, Buffer* plain) {
@@ -113,8 +189,7 @@ Status TlsSession::decrypt(ByteSpan cipher, Buffer* plain) {
       case SSL_ERROR_ZERO_RETURN:
         return {Code::kCancelled, "TLS peer closed"};
       default:
-        is_failed_ = true;
-        return tls_error("read");
+        return fail("read");
     }
   }
 }
@@ -125,8 +200,7 @@ Status TlsSession::encrypt(ByteSpan plain) {
   size_t written = 0;
   // The BIO takes everything, so the write is whole or an error.
   if (SSL_write_ex(ssl_, plain.data(), plain.size(), &written) == 1) return ok_status();
-  is_failed_ = true;
-  return tls_error("write");
+  return fail("write");
 }
 
 void TlsSession::close() {

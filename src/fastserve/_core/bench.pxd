@@ -2,12 +2,13 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t, uint8_t
 from libcpp cimport bool as cbool
-from libcpp.memory cimport unique_ptr
+from libcpp.memory cimport shared_ptr, unique_ptr
 from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from fastserve._core.engine cimport CResult
+from fastserve._core.server cimport CTlsContext
 from fastserve._core.wire cimport CStringView
 
 cdef extern from "fastserve/bench/options.h" namespace "fastserve::bench" nogil:
@@ -25,6 +26,7 @@ cdef extern from "fastserve/bench/options.h" namespace "fastserve::bench" nogil:
         string host
         uint16_t port
         string unix_path
+        shared_ptr[const CTlsContext] tls
         string path
         string authority
         vector[pair[string, string]] headers

@@ -37,17 +37,24 @@ cdef class LoadRun:
     cdef unique_ptr[b.CLoadRun] handle
 
     def __init__(self, payloads, *, uint32_t groups, str host not None="", uint16_t port=0,
-                 str unix_path not None="", str path not None, str authority not None,
-                 headers=(), int threads, int connections, int in_flight, double per_second,
-                 cbool is_poisson, uint64_t seed, uint64_t max_requests, int64_t duration_ns,
-                 int64_t warm_up_ns, int64_t deadline_ns, int64_t drain_ns,
-                 int64_t connect_timeout_ns):
+                 str unix_path not None="", tls=None, str server_name not None="",
+                 str path not None, str authority not None, headers=(), int threads,
+                 int connections, int in_flight, double per_second, cbool is_poisson,
+                 uint64_t seed, uint64_t max_requests, int64_t duration_ns, int64_t warm_up_ns,
+                 int64_t deadline_ns, int64_t drain_ns, int64_t connect_timeout_ns):
         cdef b.CLoadOptions options
         cdef c.CResult[unique_ptr[b.CLoadRun]]* started
         cdef bytes message
+        cdef bytes authorities
+        cdef bytes certificate
+        cdef bytes key
         options.host = host.encode()
         options.port = port
         options.unix_path = unix_path.encode()
+        if tls is not None:
+            authorities, certificate, key = tls
+            options.tls = tls_of(new c.CResult[shared_ptr[const s.CTlsContext]](s.make_tls_client(
+                server_name.encode(), view_of(authorities), view_of(certificate), view_of(key))))
         options.path = path.encode()
         options.authority = authority.encode()
         options.headers = metadata_of(headers)

@@ -40,7 +40,10 @@ class LoadRun:
     """A load that runs on threads of its own since it was made.
 
     `payloads`: (group, message). `per_second` 0 is a closed loop. -1 as a duration or deadline:
-    none. Raises CoreError 14 with what could not be reached, 3 for options that make no load.
+    none. `tls`: authorities (of the system when empty), certificate and key (or both empty) as PEM;
+    None: no TLS. `server_name`: what the server's certificate must be for.
+    Raises CoreError 14 with what could not be reached, 3 for options that make no load and PEM that
+    cannot be used.
     Thread: any, one call at a time; the GIL is released.
     """
 
@@ -52,6 +55,8 @@ class LoadRun:
         host: str = "",
         port: int = 0,
         unix_path: str = "",
+        tls: tuple[bytes, bytes, bytes] | None = None,
+        server_name: str = "",
         path: str,
         authority: str,
         headers: Sequence[tuple[str, str | bytes]] = (),

@@ -71,6 +71,10 @@ cdef extern from "fastserve/net/tls_context.h" namespace "fastserve::net" nogil:
         pass
     CResult[shared_ptr[const CTlsContext]] make_tls "fastserve::net::TlsContext::make"(
         CStringView certificate, CStringView key, CStringView client_ca)
+    CResult[shared_ptr[const CTlsContext]] make_tls_client \
+        "fastserve::net::TlsContext::make_client"(
+            const string& server_name, CStringView authorities, CStringView certificate,
+            CStringView key)
 
 cdef extern from "fastserve/net/server.h" namespace "fastserve::net" nogil:
     cdef cppclass CHostPort "fastserve::net::HostPort":

@@ -70,6 +70,21 @@ cdef object os_failure(int os_error, const CStatus& status):
     return OSError(os_error, message) if os_error else CoreError(<int>status.code(), message)
 
 
+cdef CStringView view_of(bytes text):
+    return CStringView(<const char*>text, <size_t>len(text))
+
+
+# Takes `made` over.
+cdef shared_ptr[const s.CTlsContext] tls_of(
+        c.CResult[shared_ptr[const s.CTlsContext]]* made) except *:
+    try:
+        if not made.ok():
+            raise_status(made.status())
+        return made.value()
+    finally:
+        del made
+
+
 cdef class Server:
     cdef Engine engine  # outlives the server's fronts
     cdef CallLog call_log  # likewise
@@ -106,7 +121,6 @@ cdef class Server:
                    client_ca_pem=None):
         cdef s.CServer* server = self.running()
         cdef shared_ptr[const s.CTlsContext] tls
-        cdef c.CResult[shared_ptr[const s.CTlsContext]]* made
         cdef c.CResult[s.CHostPort]* bound
         cdef int os_error = 0
         cdef string name = host.encode()
@@ -114,16 +128,8 @@ cdef class Server:
         cdef bytes key = key_pem or b""
         cdef bytes client_ca = client_ca_pem or b""
         if certificate_pem is not None:
-            made = new c.CResult[shared_ptr[const s.CTlsContext]](s.make_tls(
-                CStringView(<const char*>certificate, <size_t>len(certificate)),
-                CStringView(<const char*>key, <size_t>len(key)),
-                CStringView(<const char*>client_ca, <size_t>len(client_ca))))
-            try:
-                if not made.ok():
-                    raise_status(made.status())
-                tls = made.value()
-            finally:
-                del made
+            tls = tls_of(new c.CResult[shared_ptr[const s.CTlsContext]](s.make_tls(
+                view_of(certificate), view_of(key), view_of(client_ca))))
         with nogil:
             bound = new c.CResult[s.CHostPort](server.listen_tcp(name, port, tls, &os_error))
         try:

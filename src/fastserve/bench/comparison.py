@@ -1,7 +1,7 @@
 """Two servers under the same load, in turns, so that what disturbs the machine disturbs both."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -27,10 +27,11 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The rounds of both servers, of the first and of the second."""
+    """The rounds of both servers, of the first and of the second; interrupted, those complete."""
 
     first: list[LoadResult]
     second: list[LoadResult]
+    is_interrupted: bool = False
 
     def ratios(self) -> dict[str, Ratio]:
         """Second over first: of the median and p99 latencies, of the rates."""
@@ -44,6 +45,7 @@ class Comparison:
         return {
             "confidence": _CONFIDENCE,
             "rounds": len(self.first),
+            "interrupted": self.is_interrupted,
             "second_over_first": {name: r.as_dict() for name, r in self.ratios().items()},
             "first": _summary(self.first),
             "second": _summary(self.second),
@@ -56,12 +58,20 @@ class Comparison:
 def compare(
     first: Callable[[], LoadResult], second: Callable[[], LoadResult], *, rounds: int
 ) -> Comparison:
-    """Runs both `rounds` times, in the order A B, B A, A B: a drift of the machine cancels out."""
+    """Runs both `rounds` times, in the order A B, B A, A B: a drift of the machine cancels out.
+
+    Ends with the round in which a load broke off, and before the one in which it was interrupted.
+    """
     result = Comparison([], [])
     order = [(result.first, first), (result.second, second)]
     for _ in range(rounds):
+        measured = []
         for results, run in order:
-            results.append(run())
+            measured.append((results, run()))
+            if measured[-1][1].is_interrupted:
+                return replace(result, is_interrupted=True)
+        for results, each in measured:
+            results.append(each)
         order.reverse()
         if result.first[-1].failure or result.second[-1].failure:
             break

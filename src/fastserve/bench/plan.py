@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from fastserve._core.core import CoreError, LoadRun
 from fastserve.errors import InvalidConfig, from_core
@@ -12,14 +12,43 @@ _MAX_PORT: Final = 65535
 
 
 @dataclass(frozen=True)
+class TargetTLS:
+    """How a server is connected to with TLS; PEM bytes, empty where there is none.
+
+    Without authorities those of the system are trusted. `server_name` is what the server's
+    certificate must be for when that is not the endpoint's host.
+    """
+
+    authorities: bytes = b""
+    certificate: bytes = b""
+    key: bytes = b""
+    server_name: str = ""
+
+
+@dataclass(frozen=True)
 class Target:
     """A server: an address and what goes with every request."""
 
     endpoint: str  # HOST:PORT or unix:PATH
     headers: tuple[tuple[str, str | bytes], ...] = ()
+    tls: TargetTLS | None = None
 
-    def address(self) -> dict[str, str | int]:
-        """The arguments that name it to LoadRun. Errors: InvalidConfig."""
+    def arguments(self) -> dict[str, Any]:
+        """What names it to LoadRun. Errors: InvalidConfig."""
+        address = self._address()
+        if self.tls is None:
+            return address
+        if self.tls.server_name:
+            address["authority"] = self.tls.server_name  # as gRPC's clients do
+        # The zone of a link-local address is this machine's, not a part of what it is called.
+        host, _, _zone = str(address.get("host", "localhost")).partition("%")
+        return {
+            **address,
+            "tls": (self.tls.authorities, self.tls.certificate, self.tls.key),
+            "server_name": self.tls.server_name or host,
+        }
+
+    def _address(self) -> dict[str, str | int]:
         if self.endpoint.startswith("unix:"):
             # unix:PATH, unix:/PATH and unix:///PATH, as grpcio takes them.
             path = re.sub(r"^unix:(//(?=/))?", "", self.endpoint)
@@ -60,14 +89,16 @@ class Plan:
     connect_seconds: float = 5.0  # also until a lost server is given up
 
 
-def start(target: Target, payloads: Sequence[Payload], plan: Plan) -> LoadRun:
+def start(
+    target: Target, payloads: Sequence[Payload], plan: Plan, *, method: str = "ModelInfer"
+) -> LoadRun:
     """Starts the load. Errors: InvalidConfig, and what from_core makes of a broken target."""
     models = models_of(payloads)
     try:
         return LoadRun(
             [(models.index(payload.model), payload.message) for payload in payloads],
             groups=len(models),
-            path="/inference.GRPCInferenceService/ModelInfer",
+            path=f"/inference.GRPCInferenceService/{method}",
             headers=target.headers,
             threads=plan.threads,
             connections=plan.connections,
@@ -81,9 +112,11 @@ def start(target: Target, payloads: Sequence[Payload], plan: Plan) -> LoadRun:
             deadline_ns=_ns(plan.deadline_seconds),
             drain_ns=_ns(plan.drain_seconds),
             connect_timeout_ns=_ns(plan.connect_seconds),
-            **target.address(),  # type: ignore[arg-type]
+            **target.arguments(),
         )
     except CoreError as error:
+        if error.code == InvalidConfig.code:
+            raise InvalidConfig(str(error.args[0])) from None
         raise from_core(error) from None
 
 

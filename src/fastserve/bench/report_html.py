@@ -31,6 +31,7 @@ def load_page(title: str, result: LoadResult, server: dict[str, dict[str, Any]])
     """One load."""
     ticks = result.ticks
     parts = [
+        _interruption(result),
         _facts(result),
         _percentile_table({"latency": result.latency, "send delay": result.delay}),
         _plot(
@@ -71,6 +72,7 @@ def sweep_page(title: str, sweep: Sweep) -> str:
         for step in steps
     ]
     parts = [
+        _interruption(sweep),
         _paragraph(
             f"p99 within {sweep.target.p99_ms:g} ms up to {sweep.knee_per_second:.0f} requests/s."
         ),
@@ -92,11 +94,18 @@ def comparison_page(title: str, names: tuple[str, str], comparison: Comparison) 
         for name, rounds in sides
     ]
     parts = [
+        _interruption(comparison),
         _paragraph(f"{names[1]} over {names[0]}, {len(comparison.first)} rounds."),
-        _table(("second over first", "ratio", "95 % interval"), ratios),
+        _table(("second over first", "ratio", "95 % interval"), ratios if comparison.first else []),
         _plot("Median latency by round (ms)", medians),
     ]
     return _page(title, parts)
+
+
+def _interruption(result: LoadResult | Sweep | Comparison) -> str:
+    return _paragraph(
+        "Interrupted; this is what was measured until then." if result.is_interrupted else ""
+    )
 
 
 def _facts(result: LoadResult) -> str:

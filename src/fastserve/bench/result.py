@@ -52,6 +52,7 @@ class LoadResult:
     failure: str
     offered_per_second: float  # 0: a closed loop
     ticks: list[Tick] = field(default_factory=list)
+    is_interrupted: bool = False  # ended before its time by whoever ran it
 
     @property
     def latency(self) -> Distribution:
@@ -82,6 +83,7 @@ class LoadResult:
             "measured_seconds": self.seconds,
             "warm_up_seconds": self.warm_up_seconds,
             "is_steady": self.is_steady,
+            "interrupted": self.is_interrupted,
             "sent": self.sent,
             "measured": self.measured,
             "errors": self.errors,
@@ -111,6 +113,7 @@ def make_result(
     baseline: LoadSnapshot | None,
     offered_per_second: float,
     is_steady: bool,
+    is_interrupted: bool,
     ticks: list[Tick],
 ) -> LoadResult:
     """The result at `end`; what `baseline` had measured already counts as warm-up."""
@@ -119,6 +122,7 @@ def make_result(
     latencies = [group.latency for group in end.groups]
     delay = end.delay
     measured = sum(group.measured for group in end.groups)
+    answered = sum(sum(group.statuses) for group in end.groups)
     if baseline is not None:
         pairs = zip(end.groups, baseline.groups, strict=True)
         latencies = [difference(after.latency, before.latency) for after, before in pairs]
@@ -132,7 +136,8 @@ def make_result(
         },
         examples={STATUS_NAMES[code]: text for code, text in end.examples.items()},
         sent=end.sent,
-        unanswered=end.unanswered,
+        # Of a load that was not awaited: what is still under way.
+        unanswered=end.unanswered if end.is_done else max(0, end.sent - answered),
         unsent=end.unsent,
         lost_connections=end.lost,
         received_bytes=end.received_bytes,
@@ -145,6 +150,7 @@ def make_result(
         failure=end.failure,
         offered_per_second=offered_per_second,
         ticks=ticks,
+        is_interrupted=is_interrupted,
     )
 
 

@@ -34,10 +34,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Sweep:
-    """All steps in their order. `knee_per_second` 0: not even the first rate held."""
+    """All steps in their order. `knee_per_second` 0: not even the first rate held.
+
+    Interrupted, it has the steps that were complete, and the knee may lie above what they say.
+    """
 
     target: Target99
     steps: list[Step]
+    is_interrupted: bool = False
 
     @property
     def knee_per_second(self) -> float:
@@ -48,6 +52,7 @@ class Sweep:
         return {
             "knee_per_second": self.knee_per_second,
             "p99_target_ms": self.target.p99_ms,
+            "interrupted": self.is_interrupted,
             "steps": [
                 {
                     "offered_per_second": step.offered_per_second,
@@ -67,18 +72,15 @@ def find_knee(
     """Doubles the rate from `first` until one misses the target twice, then halves the gap.
 
     `probe` offers a rate (requests per second) and returns what was measured; `last` bounds it. A
-    load that broke off ends the sweep.
+    load that broke off ends the sweep; one that was interrupted does too, and is no step.
     """
     steps: list[Step] = []
     low, high = 0.0, float("inf")
     rate = min(first, last)
     while len(steps) < _MOST_STEPS:
-        result = probe(rate)
-        problem = judge(rate, result, target)
-        if problem and not result.failure:
-            # Once more: a pause of the machine is no knee.
-            result = probe(rate)
-            problem = judge(rate, result, target)
+        result, problem = _ask(probe, rate, target)
+        if result.is_interrupted:
+            return Sweep(target, steps, is_interrupted=True)
         steps.append(Step(rate, result, problem))
         if result.failure:
             break
@@ -100,6 +102,18 @@ def find_knee(
         else:
             rate = (low + high) / 2
     return Sweep(target, steps)
+
+
+def _ask(
+    probe: Callable[[float], LoadResult], rate: float, target: Target99
+) -> tuple[LoadResult, str]:
+    result = probe(rate)
+    problem = judge(rate, result, target)
+    if problem and not result.failure and not result.is_interrupted:
+        # Once more: a pause of the machine is no knee.
+        result = probe(rate)
+        problem = judge(rate, result, target)
+    return result, problem
 
 
 def judge(rate: float, result: LoadResult, target: Target99) -> str:

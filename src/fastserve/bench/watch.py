@@ -26,12 +26,15 @@ def run_load(
     *,
     detect_warm_up: bool = False,
     on_tick: Callable[[LoadSnapshot, list[Tick]], None] | None = None,
+    interrupts: Callable[[], int] = lambda: 0,
 ) -> LoadResult:
     """Blocks until the load is over. `on_tick` sees it four times a second.
 
     With `detect_warm_up` the plan's seconds begin when the answers have become steady; a load that
     ends by its number of requests before that is measured whole.
-    Errors: InvalidConfig, and those of `start`. An interrupt ends the load and passes on.
+    `interrupts` tells how often somebody wanted the end: after the first time nothing more is sent
+    and answers are awaited, after the second they are not.
+    Errors: InvalidConfig, and those of `start`. A KeyboardInterrupt ends the load and passes on.
     """
     seconds = plan.seconds
     if detect_warm_up:
@@ -42,7 +45,7 @@ def run_load(
         plan = replace(plan, seconds=seconds + plan.warm_up_seconds)
     run = start(target, payloads, plan)
     try:
-        ticks, baseline, is_steady = _follow(run, seconds, detect_warm_up, on_tick)
+        ticks, baseline, is_steady = _follow(run, seconds, detect_warm_up, on_tick, interrupts)
         end = run.snapshot()
     finally:
         run.close()
@@ -52,6 +55,7 @@ def run_load(
         baseline=baseline,
         offered_per_second=plan.requests_per_second,
         is_steady=is_steady,
+        is_interrupted=interrupts() > 0,
         ticks=ticks,
     )
 
@@ -61,6 +65,7 @@ def _follow(
     seconds: float | None,
     detect_warm_up: bool,
     on_tick: Callable[[LoadSnapshot, list[Tick]], None] | None,
+    interrupts: Callable[[], int],
 ) -> tuple[list[Tick], LoadSnapshot | None, bool]:
     ticks: list[Tick] = []
     before = run.snapshot()
@@ -68,7 +73,9 @@ def _follow(
     is_steady = not detect_warm_up
     until = float("inf")
     while not run.wait(min(TICK_SECONDS, max(0.0, until - time.monotonic()))):
-        if time.monotonic() >= until:
+        if interrupts() > 1:
+            break
+        if interrupts() or time.monotonic() >= until:
             run.stop()
             until = float("inf")
         now = run.snapshot()

@@ -8,7 +8,8 @@ from typing import Any, Final
 import click
 
 from fastserve.bench.comparison import compare
-from fastserve.bench.plan import Payload, Plan, Target
+from fastserve.bench.plan import Payload, Plan, Target, TargetTLS
+from fastserve.bench.reach import find_obstacle
 from fastserve.bench.report_html import comparison_page, load_page, sweep_page
 from fastserve.bench.result import LoadResult
 from fastserve.bench.server_side import server_side
@@ -22,10 +23,11 @@ from fastserve.cli.bench_screen import (
     print_step,
     print_sweep,
 )
-from fastserve.cli.command import FAILED
+from fastserve.cli.command import FAILED, INTERRUPTED
 from fastserve.cli.endpoint import Endpoint
+from fastserve.cli.interruption import counted_interrupts
 from fastserve.cli.screen import print_json
-from fastserve.client import Client
+from fastserve.client import Client, ServerUnreachable
 from fastserve.errors import FastserveError
 
 _SECONDS: Final = 10.0
@@ -34,6 +36,8 @@ _STEP_WARM_UP_SECONDS: Final = 0.5
 _OPEN_IN_FLIGHT: Final = 100
 _FIRST_RATE: Final = 100.0
 _LAST_RATE: Final = 1e6
+# How long somebody who pressed Ctrl-C waits for the server's own counts.
+_LAST_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -122,32 +126,63 @@ class Wish:
 
 
 def run_bench(endpoint: Endpoint, wish: Wish) -> None:
-    """Runs what `wish` asks for. Exit code 1 for a load that broke off or failed too often."""
+    """Runs what `wish` asks for. Exit code 1 for a load that broke off or failed too often.
+
+    Interrupted, it tells what was measured until then, and the exit code is 130.
+    """
     wish.check()
-    if endpoint.uses_tls:
-        raise click.UsageError("bench speaks no TLS yet; aim at a listener without it")
     plan = wish.plan()
-    target = Target(endpoint.endpoint, tuple(_headers(endpoint, wish)))
+    target = Target(endpoint.endpoint, tuple(_headers(endpoint, wish)), _tls(endpoint))
     with endpoint.connect() as client:
+        if target.tls is not None:
+            _reach(target, wish)
         payloads = _payloads(client, wish)
         if wish.p99_ms is not None:
-            results = _sweep(target, payloads, plan, wish)
+            outcome = _sweep(target, payloads, plan, wish)
         elif wish.against is not None:
-            results = _compare(target, payloads, plan, wish)
+            outcome = _compare(target, payloads, plan, wish)
         else:
-            results = [_load(client, target, payloads, plan, wish)]
-    _exit(results, wish)
+            outcome = _load(client, target, payloads, plan, wish)
+    _exit(outcome, wish)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What decides the exit code."""
+
+    results: list[LoadResult]
+    is_interrupted: bool
+
+
+def _reach(target: Target, wish: Wish) -> None:
+    """Says what is wrong with the certificates, of which grpcio says little."""
+    for endpoint in filter(None, (target.endpoint, wish.against)):
+        obstacle = find_obstacle(replace(target, endpoint=endpoint))
+        if obstacle:
+            raise ServerUnreachable(f"{endpoint}: {obstacle}")
 
 
 def _load(
     client: Client, target: Target, payloads: Sequence[Payload], plan: Plan, wish: Wish
-) -> LoadResult:
+) -> _Outcome:
     before = _statistics(client, wish)
-    with live_view(is_shown=not wish.as_json) as on_tick:
+    with live_view(is_shown=not wish.as_json) as on_tick, counted_interrupts() as interrupts:
         result = run_load(
-            target, payloads, plan, detect_warm_up=wish.detects_warm_up, on_tick=on_tick
+            target,
+            payloads,
+            plan,
+            detect_warm_up=wish.detects_warm_up,
+            on_tick=on_tick,
+            interrupts=interrupts,
         )
-    after = _statistics(client, wish)
+    seconds = _LAST_SECONDS if result.is_interrupted else None
+    try:
+        after = _statistics(client, wish, seconds)
+    except KeyboardInterrupt:
+        # One more Ctrl-C, for a server that hangs: what was measured is still told.
+        if not result.is_interrupted:
+            raise
+        after = None
     server = server_side(before, after) if before is not None and after is not None else {}
     _print(
         wish,
@@ -155,43 +190,45 @@ def _load(
         lambda: print_load(result, server),
         lambda: load_page(_title(wish), result, server),
     )
-    return result
+    return _Outcome([result], result.is_interrupted)
 
 
-def _sweep(target: Target, payloads: Sequence[Payload], plan: Plan, wish: Wish) -> list[LoadResult]:
+def _sweep(target: Target, payloads: Sequence[Payload], plan: Plan, wish: Wish) -> _Outcome:
     assert wish.p99_ms is not None  # noqa: S101 - for the type alone
     warm_up = _STEP_WARM_UP_SECONDS if wish.detects_warm_up else plan.warm_up_seconds
     plan = replace(plan, warm_up_seconds=warm_up)
 
     def probe(rate: float) -> LoadResult:
-        result = run_load(target, payloads, replace(plan, requests_per_second=rate))
-        if not wish.as_json:
+        step = replace(plan, requests_per_second=rate)
+        result = run_load(target, payloads, step, interrupts=interrupts)
+        if not wish.as_json and not result.is_interrupted:
             print_step(rate, result)
         return result
 
     goal = Target99(wish.p99_ms, wish.max_error_rate or 0.0)
-    sweep = find_knee(probe, goal, first=_FIRST_RATE, last=_LAST_RATE)
+    with counted_interrupts() as interrupts:
+        sweep = find_knee(probe, goal, first=_FIRST_RATE, last=_LAST_RATE)
     _print(
         wish, sweep.as_dict(), lambda: print_sweep(sweep), lambda: sweep_page(_title(wish), sweep)
     )
     # Steps above the knee fail by design; a load that broke off does not.
-    return [step.result for step in sweep.steps if step.result.failure]
+    broken = [step.result for step in sweep.steps if step.result.failure]
+    return _Outcome(broken, sweep.is_interrupted)
 
 
-def _compare(
-    target: Target, payloads: Sequence[Payload], plan: Plan, wish: Wish
-) -> list[LoadResult]:
+def _compare(target: Target, payloads: Sequence[Payload], plan: Plan, wish: Wish) -> _Outcome:
     assert wish.against is not None  # noqa: S101 - for the type alone
     seconds = (plan.seconds or _SECONDS) / (2 * wish.rounds)
     # Each round leaves out as much as it has time for.
     warm_up = min(0.2, seconds / 4) if wish.detects_warm_up else plan.warm_up_seconds
     plan = replace(plan, seconds=seconds, warm_up_seconds=warm_up)
     other = replace(target, endpoint=wish.against)
-    comparison = compare(
-        lambda: run_load(target, payloads, plan),
-        lambda: run_load(other, payloads, plan),
-        rounds=wish.rounds,
-    )
+    with counted_interrupts() as interrupts:
+        comparison = compare(
+            lambda: run_load(target, payloads, plan, interrupts=interrupts),
+            lambda: run_load(other, payloads, plan, interrupts=interrupts),
+            rounds=wish.rounds,
+        )
     names = (target.endpoint, other.endpoint)
     _print(
         wish,
@@ -199,7 +236,7 @@ def _compare(
         lambda: print_comparison(names, comparison),
         lambda: comparison_page(_title(wish), names, comparison),
     )
-    return [*comparison.first, *comparison.second]
+    return _Outcome([*comparison.first, *comparison.second], comparison.is_interrupted)
 
 
 def _print(
@@ -213,13 +250,15 @@ def _print(
         show()
 
 
-def _exit(results: Sequence[LoadResult], wish: Wish) -> None:
-    failure = next((each.failure for each in results if each.failure), "")
+def _exit(outcome: _Outcome, wish: Wish) -> None:
+    failure = next((each.failure for each in outcome.results if each.failure), "")
     if failure:
         raise click.ClickException(failure)
-    if wish.max_error_rate is None or not results:
+    if outcome.is_interrupted:
+        raise click.exceptions.Exit(INTERRUPTED)
+    if wish.max_error_rate is None or not outcome.results:
         return
-    worst = max(each.error_rate for each in results)
+    worst = max(each.error_rate for each in outcome.results)
     if worst > wish.max_error_rate:
         click.echo(
             f"fastserve: {worst:.3%} of the requests failed, expected at most "
@@ -244,13 +283,15 @@ def _payloads(client: Client, wish: Wish) -> list[Payload]:
     return [payload for variant in zip(*parts, strict=True) for payload in variant]
 
 
-def _statistics(client: Client, wish: Wish) -> list[dict[str, Any]] | None:
+def _statistics(
+    client: Client, wish: Wish, seconds: float | None = None
+) -> list[dict[str, Any]] | None:
     """Nothing where the server has no ModelStatistics, or refuses it."""
     try:
         return [
             entry
             for model in dict.fromkeys(wish.models)
-            for entry in client.model_statistics(model, wish.version)
+            for entry in client.model_statistics(model, wish.version, timeout=seconds)
         ]
     except FastserveError:
         return None
@@ -262,6 +303,15 @@ def _headers(endpoint: Endpoint, wish: Wish) -> list[tuple[str, str | bytes]]:
     if token:
         pairs.append(("authorization", f"Bearer {token}"))
     return pairs
+
+
+def _tls(endpoint: Endpoint) -> TargetTLS | None:
+    tls = endpoint.read_tls()
+    if tls is None:
+        return None
+    return TargetTLS(
+        tls.root_certificates or b"", tls.certificate or b"", tls.key or b"", tls.server_name
+    )
 
 
 def _title(wish: Wish) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -13,6 +13,9 @@ from fastserve.bench.result import LoadResult, Tick
 from fastserve.bench.sweep import Sweep
 from fastserve.cli.drift_screen import sparkline
 from fastserve.cli.screen import print_table, printable
+
+# Of one round there is no interval.
+LEAST_ROUNDS: Final = 2
 
 OnTick = Callable[[LoadSnapshot, list[Tick]], None]
 
@@ -51,6 +54,12 @@ def live_lines(now: LoadSnapshot, ticks: list[Tick]) -> list[str]:
 
 def print_load(result: LoadResult, server: dict[str, dict[str, Any]]) -> None:
     """Rates, percentiles, statuses, the server's own counts."""
+    if result.is_interrupted and not result.measured:
+        click.echo("interrupted before anything was measured")
+        _print_problems(result)
+        return
+    if result.is_interrupted:
+        click.echo("interrupted; until then:")
     offered = f" of {result.offered_per_second:.0f} offered" if result.offered_per_second else ""
     steady = "" if result.is_steady else ", not steady by then"
     click.echo(
@@ -89,11 +98,16 @@ def print_step(rate: float, result: LoadResult) -> None:
 def print_sweep(sweep: Sweep) -> None:
     """The knee, and what is beyond it."""
     failed = [step for step in sweep.steps if step.problem]
+    if sweep.is_interrupted:
+        click.echo(f"interrupted; {len(sweep.steps)} steps were complete")
+    if not sweep.steps:
+        return
     if not sweep.knee_per_second:
         click.echo(f"no rate kept p99 within {sweep.target.p99_ms:g} ms: {failed[-1].problem}")
         return
+    least = " at least" if sweep.is_interrupted else ""
     click.echo(
-        f"p99 within {sweep.target.p99_ms:g} ms up to {sweep.knee_per_second:.0f} requests/s"
+        f"p99 within {sweep.target.p99_ms:g} ms up to {sweep.knee_per_second:.0f} requests/s{least}"
     )
     if failed:
         first = min(failed, key=lambda step: step.offered_per_second)
@@ -102,6 +116,11 @@ def print_sweep(sweep: Sweep) -> None:
 
 def print_comparison(names: tuple[str, str], comparison: Comparison) -> None:
     """Ratios with their intervals."""
+    if comparison.is_interrupted:
+        click.echo(f"interrupted; {len(comparison.first)} rounds of both were complete")
+        if len(comparison.first) < LEAST_ROUNDS:
+            click.echo(f"too few to compare: at least {LEAST_ROUNDS} are needed")
+            return
     click.echo(printable(f"{names[1]} over {names[0]}, {len(comparison.first)} rounds in turns\n"))
     print_table(
         ["SECOND OVER FIRST", "RATIO", "LOW 95 %", "HIGH 95 %"],

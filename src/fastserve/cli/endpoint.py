@@ -4,15 +4,18 @@ import getpass
 import os
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
 from fastserve.cli.finite_range import FiniteRange
+from fastserve.cli.system_authorities import system_authorities
 
 if TYPE_CHECKING:
     from fastserve.client import (
+        TLS,
         CaptureClient,
         Client,
         ControlClient,
@@ -131,18 +134,32 @@ class Endpoint(NamedTuple):
         named = (self.tls_server_name, self.tls_ca, self.tls_cert, self.tls_key)
         return self.tls or any(named)
 
-    def _connection(self) -> dict[str, Any]:
+    def read_tls(self) -> "TLS | None":
+        """The files of the TLS options; without --tls-ca no roots. None: no TLS.
+
+        Errors: InvalidConfig, click.UsageError, OSError.
+        """
         from fastserve.client import TLS  # noqa: PLC0415 - grpc loads slowly
 
-        tls = TLS(
-            root_certificates=_read(self.tls_ca),
+        if not self.uses_tls:
+            return None
+        roots = _read(self.tls_ca)
+        if roots == b"":
+            raise click.UsageError(f"--tls-ca {str(self.tls_ca)!r} is empty, expected PEM")
+        return TLS(
+            root_certificates=roots,
             certificate=_read(self.tls_cert),
             key=_read(self.tls_key),
             server_name=self.tls_server_name,
         )
+
+    def _connection(self) -> dict[str, Any]:
+        tls = self.read_tls()
+        if tls is not None and tls.root_certificates is None:
+            tls = replace(tls, root_certificates=system_authorities())
         return {
             "token": self.find_token(),
-            "tls": tls if self.uses_tls else None,
+            "tls": tls,
             "timeout": self.timeout,
             "max_message_bytes": -1,  # what a person asked for on purpose may be large
         }
