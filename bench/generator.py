@@ -1,4 +1,7 @@
-"""Runs `fastserve bench` on the client's core: it has Poisson arrivals, which h2load has not."""
+"""Runs `fastserve bench` on the client's core, for what h2load cannot do.
+
+That is Poisson arrivals, and more large bodies than one core of h2load can send.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,19 @@ import subprocess
 import sys
 from typing import Any
 
+import h2load
 from children import CLIENT_CORE
 
 
 def run(endpoint: str, model: str, *options: object) -> dict[str, Any]:
     """Returns the command's JSON document.
 
-    Errors: SystemExit when any request failed, since a figure with failures means nothing.
+    Errors: h2load.Failed when any request failed, since a figure with failures means nothing.
     """
     command = ["taskset", "-c", CLIENT_CORE, sys.executable, "-m", "fastserve", "bench", model]
     command += ["--endpoint", endpoint, "--json", "--max-error-rate", "0", *map(str, options)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise SystemExit(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
+        raise h2load.Failed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found

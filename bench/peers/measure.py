@@ -9,8 +9,9 @@ import shutil
 import time
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import generator
 import h2load
 import payload
 from children import Fastserve
@@ -20,6 +21,7 @@ from peers.peer import GRPC, check, expected_outputs, first_answer
 from peers.tree import cpu_seconds, resident_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from children import Child
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 SHARES = (0.25, 0.5, 0.75)  # of the peer's own capacity
 PACED_CONNECTIONS = 64
 LOOK_SECONDS = 3.0
+# Of a request; beyond, one core of h2load is slower than the server.
+LARGE_BYTES = 100_000
+TURNS = 3  # each place in flight is to be answered so often meanwhile
 WARM_UP_SECONDS = 2.0
 
 
@@ -78,6 +83,12 @@ class Target:
         check(wire, answer, subject.expected)
         path = subject.folder / f"{subject.name}{'-http' if wire.http1 else ''}.body"
         path.write_bytes(wire.framed(body))
+        self.generate: Callable[..., dict[str, Any]] | None = None
+        if len(body) > LARGE_BYTES and not wire.http1:
+            message = path.with_suffix(".message")
+            message.write_bytes(body)
+            call = address, subject.name, "--payload", message
+            self.generate = partial(generator.run, *call)
         self._load = partial(
             h2load.run,
             f"http://{address}{wire.path}",
@@ -89,6 +100,10 @@ class Target:
 
     def closed(self, connections: int, in_flight: int, seconds: float) -> h2load.Load:
         """Loads it with as many requests as it answers. Errors: h2load.Failed."""
+        if self.generate is not None:
+            depth = "--connections", connections, "--in-flight", in_flight
+            found = self.generate(*depth, "--duration", seconds)
+            return h2load.Load(found["requests_per_second"])
         return self._load(connections=connections, in_flight=in_flight, seconds=seconds)
 
     def capacity(self, connections: int, in_flight: int, seconds: float) -> tuple[float, float]:
@@ -168,12 +183,15 @@ def choose_depth(found: Comparison, theirs: Target) -> None:
     """
     deepest, *others = theirs.wire.depths
     try:
-        theirs.closed(*deepest, LOOK_SECONDS)
+        load = theirs.closed(*deepest, LOOK_SECONDS)
     except h2load.Failed as error:
         failure = str(error)
     else:
-        found.connections, found.in_flight = deepest
-        return
+        answered = load.requests_per_second * LOOK_SECONDS
+        if answered >= TURNS * deepest[0] * deepest[1]:
+            found.connections, found.in_flight = deepest
+            return
+        failure = f"{answered:.0f} answers in {LOOK_SECONDS:.0f} s"
     rates: dict[tuple[int, int], float] = {}
     for depth in others:
         try:
@@ -183,4 +201,4 @@ def choose_depth(found: Comparison, theirs: Target) -> None:
     if not rates:
         raise h2load.Failed(failure)
     found.connections, found.in_flight = max(rates, key=lambda depth: rates[depth])
-    found.note = f"failed at {deepest[0]} x {deepest[1]}; its best depth instead"
+    found.note = f"too slow for {deepest[0]} x {deepest[1]}, or failed; its best depth instead"
