@@ -10,9 +10,7 @@ look their result up.
 import importlib.util
 import os
 import re
-import shutil
 import subprocess
-import sys
 import xml.sax.saxutils
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -21,12 +19,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.cpp.builds import (
+    ADDRESS,
+    BUILD,
+    CLANG,
+    CSRC,
+    PLAIN,
+    ROOT,
+    THREAD,
+    build,
+    build_failure,
+    failure_of,
+)
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-CSRC = ROOT / "csrc"
-BUILD = ROOT / "build"
 FUZZ_SECONDS = int(os.environ.get("FASTSERVE_FUZZ_SECONDS", "3"))
-CLANG = shutil.which("clang++")
 # The cases without a sanitizer as well: the same ones, so only where time is no matter.
 IS_PLAIN_RUN = "FASTSERVE_SOAK" in os.environ
 
@@ -37,19 +44,6 @@ pytestmark = pytest.mark.cpp
 LITERAL = re.compile(r'"((?:[^"\\]|\\.)*)"')
 CASE = re.compile(r'\bTEST_CASE(?:_FIXTURE\(\s*[\w:]+\s*,|\()\s*((?:"(?:[^"\\]|\\.)*"\s*)+)')
 STORM = re.compile(r'(?:TEST_SUITE|TEST_SUITE_BEGIN|test_suite)\("storm"\)')
-
-
-@dataclass(frozen=True)
-class Binary:
-    folder: str
-    sanitize: str
-    compiler: str
-    suite: str | None = None
-
-
-PLAIN = Binary("release", "", "g++")
-ADDRESS = Binary("tests-address", "address", "clang++" if CLANG else "g++")
-THREAD = Binary("tests-thread", "thread", "g++", suite="storm")
 
 
 def case_names(path):
@@ -69,52 +63,6 @@ def declared(binary):
 
 def fuzz_targets():
     return [path.stem for path in sorted((CSRC / "fuzz").glob("*_fuzz.cc"))]
-
-
-def failure_of(command, **options):
-    """What the command printed when it failed, else None."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    if done.returncode == 0:
-        return None
-    return f"{' '.join(command)}\n{done.stdout}{done.stderr}"
-
-
-def program(name):
-    """The cmake or ninja of this environment, else the machine's own."""
-    spec = importlib.util.find_spec(name)
-    if spec is not None and spec.origin is not None:
-        inside = Path(spec.origin).parent / "data" / "bin" / name
-        if inside.exists():
-            return str(inside)
-    found = shutil.which(name)
-    assert found is not None, f"{name} is not installed; `make build-dev` installs it"
-    return found
-
-
-@cache
-def build_failure(binary, target):
-    """Compiles once in a session, also when that fails: 200 cases do not try again."""
-    folder = BUILD / binary.folder
-    options = [
-        f"-DFASTSERVE_SANITIZE={binary.sanitize}",
-        "-DFASTSERVE_TESTS=ON",
-        "-DFASTSERVE_BENCH=ON",
-        f"-DCMAKE_MAKE_PROGRAM={program('ninja')}",
-    ]
-    if not (folder / "CMakeCache.txt").exists():
-        options.append(f"-DCMAKE_CXX_COMPILER={binary.compiler}")
-    configure = [program("cmake"), "-G", "Ninja", "-S", str(CSRC), "-B", str(folder), *options]
-    jobs = str(len(os.sched_getaffinity(0)))
-    # At a low priority: other workers' tests run meanwhile, and some wait for answers in time.
-    build = ["nice", "-n", "5", program("cmake"), "--build", str(folder)]
-    return failure_of(configure) or failure_of([*build, "--target", target, "-j", jobs])
-
-
-def build(binary, target):
-    failure = build_failure(binary, target)
-    if failure is not None:
-        pytest.fail(failure, pytrace=False)
-    return BUILD / binary.folder / target
 
 
 def binary_of(item):
@@ -271,24 +219,5 @@ def test_cpp_fuzz_target_finds_nothing(target):
         *([str(seeds)] if seeds.is_dir() else []),
     ]
     failure = failure_of(command, env=environment(), timeout=FUZZ_SECONDS + 120)
-    if failure is not None:
-        pytest.fail(failure, pytrace=False)
-
-
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind counts the instructions")
-def test_request_takes_no_more_instructions_than_stored():
-    """Within 3 %. What is meant to cost more is stored with it: bench/instructions.py --update."""
-    counter = [sys.executable, str(ROOT / "bench" / "instructions.py"), "--quick", "--program"]
-    failure = failure_of([*counter, str(build(PLAIN, "serve_bench"))], timeout=600)
-    if failure is not None:
-        pytest.fail(failure, pytrace=False)
-
-
-@pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind counts the instructions")
-@pytest.mark.parametrize("bench", ["codec_bench", "plan_bench", "sketch_bench"])
-def test_part_takes_no_more_instructions_than_stored(bench):
-    """Within 3 %, as above, line by line: bench/micro.py --update."""
-    counter = [sys.executable, str(ROOT / "bench" / "micro.py"), "--bench", bench, "--folder"]
-    failure = failure_of([*counter, str(build(PLAIN, bench).parent)], timeout=600)
     if failure is not None:
         pytest.fail(failure, pytrace=False)
