@@ -22,7 +22,7 @@ def run(endpoint: str, model: str, *options: object) -> dict[str, Any]:
     command = ["taskset", "-c", CLIENT_CORE, sys.executable, "-m", "fastserve", "bench", model]
     command += ["--endpoint", endpoint, "--json", "--max-error-rate", "0", *map(str, options)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
     if done.returncode != 0:
-        raise h2load.Failed(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
-    found: dict[str, Any] = json.loads(done.stdout)
+        raise h2load.Failed(f"{done.stderr.strip()} {found.get('messages', '')}")
     return found

@@ -4,6 +4,7 @@ Run as a program on the server's core; prints one number:
 
     python partners.py runtime MODEL.onnx ROWS SECONDS   rows per second in a loop, one thread
     python partners.py once MODEL.onnx ROWS SECONDS      median microseconds of one run
+    python partners.py rested MODEL.onnx ROWS SECONDS REST   the same, REST seconds after each run
     python partners.py copy BYTES SECONDS                MB per second received on loopback
 """
 
@@ -40,8 +41,8 @@ def session_run(model: str, rows: int) -> Callable[[], object]:
     return lambda: session.run(None, feed)
 
 
-def run_times(model: str, rows: int, seconds: float) -> list[float]:
-    """Returns each run's time in seconds, after a warm-up."""
+def run_times(model: str, rows: int, seconds: float, rest: float = 0.0) -> list[float]:
+    """Returns each run's time in seconds, after a warm-up; sleeps `rest` seconds between."""
     run = session_run(model, rows)
     for _ in range(3):
         run()
@@ -50,6 +51,8 @@ def run_times(model: str, rows: int, seconds: float) -> list[float]:
     while (before := time.perf_counter()) < end:
         run()
         times.append(time.perf_counter() - before)
+        if rest:
+            time.sleep(rest)
     return times
 
 
@@ -89,6 +92,9 @@ def main(arguments: list[str]) -> None:
             print(int(rows) * len(times) / sum(times))
         case ["once", model, rows, seconds]:
             times = run_times(str(Path(model)), int(rows), float(seconds))
+            print(float(np.median(times)) * 1e6)
+        case ["rested", model, rows, seconds, rest]:
+            times = run_times(str(Path(model)), int(rows), float(seconds), float(rest))
             print(float(np.median(times)) * 1e6)
         case ["copy", size, seconds]:
             print(copy_rate(int(size), float(seconds)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,21 +14,34 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+DATATYPES = {"float32": "FP32", "int64": "INT64"}
 # One row of each model's input.
-SHAPES = {"mlp": (30,), "gbt": (30,), "conv": (3, 112, 112), "gap": (3, 224, 224)}
+SHAPES = {"mlp": (30,), "gbt": (30,), "conv": (3, 112, 112), "gap": (3, 224, 224), "text": (32,)}
+# Tokens of text's requests where these are mixed: most are short, some are long.
+LENGTHS = (8, 8, 16, 16, 16, 32, 32, 64, 128)
+TOKENS = 1000  # at most, in the models' vocabulary
 
 
-def values(shape: tuple[int, ...], seed: int = 1) -> NDArray[np.float32]:
-    """Returns what every request of this shape brings."""
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+def rows(model: str) -> tuple[tuple[int, ...], ...]:
+    """Returns the shapes of one row that requests to this model bring in turn."""
+    return tuple((length,) for length in LENGTHS) if model == "text" else (SHAPES[model],)
+
+
+def values(model: str, shape: tuple[int, ...], seed: int = 1) -> NDArray[Any]:
+    """Returns what every request of this shape brings: int64 tokens for `text`, else float32."""
+    chance = np.random.default_rng(seed)
+    if model == "text":
+        return chance.integers(TOKENS, size=shape)
+    return chance.normal(size=shape).astype(np.float32)
 
 
 def message(model: str, shape: tuple[int, ...], seed: int = 1) -> bytes:
-    """Returns a serialised ModelInferRequest with one FP32 input named `input`, seeded values."""
+    """Returns a serialised ModelInferRequest with one input named `input`, seeded values."""
     request = pb.ModelInferRequest(model_name=model)
-    tensor = request.inputs.add(name="input", datatype="FP32")
+    brought = values(model, shape, seed)
+    tensor = request.inputs.add(name="input", datatype=DATATYPES[brought.dtype.name])
     tensor.shape.extend(shape)
-    request.raw_input_contents.append(values(shape, seed).tobytes())
+    request.raw_input_contents.append(brought.tobytes())
     return request.SerializeToString()
 
 

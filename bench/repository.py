@@ -13,7 +13,7 @@ def bench_models() -> Path:
     """Returns their repository; builds them where they are not there (bench/models/build.py)."""
     repository = HERE.parent / "build" / "bench-models"
     # The last one that is built.
-    if not (repository / "gap" / "1" / "model.onnx").exists():
+    if not (repository / "text" / "1" / "model.onnx").exists():
         build = HERE / "models" / "build.py"
         subprocess.run([sys.executable, str(build), str(repository)], check=True)
     return repository

@@ -13,6 +13,8 @@ from fastserve._proto import open_inference_grpc_pb2 as pb
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 FEATURES, WIDTH, ROWS = 30, 512, 32
 DEPTH = 24
 
@@ -49,9 +51,14 @@ def put(repository: Path, version: int, data: bytes) -> None:
     (folder / "model.onnx").write_bytes(data)
 
 
+def rows(count: int, seed: int = 0) -> NDArray[np.float32]:
+    """What a request brings, `[count, 30]`."""
+    return np.random.default_rng(seed).normal(size=(count, FEATURES)).astype(np.float32)
+
+
 def body(path: Path, scale: float = 1.0, seed: int = 1) -> Path:
     """Writes the bytes of a request; `scale` other than 1: not what a profile was made of."""
-    values = np.random.default_rng(seed).normal(size=(ROWS, FEATURES)).astype(np.float32)
+    values = rows(ROWS, seed)
     request = pb.ModelInferRequest(model_name="work")
     request.inputs.add(name="x", datatype="FP32", shape=values.shape)
     request.raw_input_contents.append((values * np.float32(scale)).tobytes())

@@ -3,8 +3,9 @@
     python bench/models/build.py FOLDER
 
 writes FOLDER/<model>/1/model.onnx for mlp (30 float32 -> 2), gbt (boosted trees), conv (40 ms and
-more per row on one thread) and gap (602,112 bytes per row, almost nothing to compute). Seeds are
-fixed. The weights of conv are random: its time is what matters, and it does not depend on them.
+more per row on one thread), gap (602,112 bytes per row, almost nothing to compute) and text (a
+transformer over any number of tokens). Seeds are fixed. The weights of conv and text are random:
+their time is what matters, and it does not depend on them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import encoder
 import numpy as np
 from onnx import TensorProto, checker, helper, numpy_helper
 from skl2onnx import to_onnx
@@ -23,7 +25,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -128,7 +130,21 @@ def gap() -> bytes:
     return _serialize("gap", nodes, {}, ["rows", 3, 224, 224], ("mean", ["rows", 3]))
 
 
-MODELS: dict[str, Callable[[], bytes]] = {"mlp": mlp, "gbt": gbt, "conv": conv, "gap": gap}
+def text() -> bytes:
+    """A small transformer over int64 tokens `[rows, length]`: encoder.py."""
+    nodes, weights = encoder.encoder(np.random.default_rng(SEED))
+    shape: Shape = ["rows", "length"]
+    output: tuple[str, Shape] = ("probabilities", ["rows", 2])
+    return _serialize("text", nodes, weights, shape, output, datatype=TensorProto.INT64)
+
+
+MODELS: dict[str, Callable[[], bytes]] = {
+    "mlp": mlp,
+    "gbt": gbt,
+    "conv": conv,
+    "gap": gap,
+    "text": text,
+}
 
 
 def build(repository: Path) -> None:
@@ -146,12 +162,18 @@ def _same_conv(source: str, name: str) -> Any:
 
 
 def _serialize(
-    name: str, nodes: list[Any], weights: dict[str, Array], shape: Shape, output: tuple[str, Shape]
+    name: str,
+    nodes: list[Any],
+    weights: Mapping[str, NDArray[Any]],
+    shape: Shape,
+    output: tuple[str, Shape],
+    *,
+    datatype: int = TensorProto.FLOAT,
 ) -> bytes:
     graph = helper.make_graph(
         nodes,
         name,
-        [helper.make_tensor_value_info("input", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("input", datatype, shape)],
         [helper.make_tensor_value_info(output[0], TensorProto.FLOAT, output[1])],
         [numpy_helper.from_array(value, weight) for weight, value in weights.items()],
     )

@@ -42,6 +42,12 @@ class Paced:
         self.answered_rps.append((len(answers) - 1) / seconds)
         self.microseconds += [microseconds for _, microseconds in answers]
 
+    def add_counts(self, answered_rps: float, counts: Sequence[tuple[float, int]]) -> None:
+        """Takes a run whose milliseconds were counted by value."""
+        self.answered_rps.append(answered_rps)
+        for ms, count in counts:
+            self.microseconds += [round(ms * 1000)] * count
+
     @property
     def is_kept_up(self) -> bool:
         """Tells whether the server answered as fast as it was asked."""

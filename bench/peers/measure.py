@@ -51,14 +51,14 @@ class Subject:
         return self.repository / self.name / "1" / "model.onnx"
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Returns the request's: one row."""
-        return (1, *payload.SHAPES[self.name])
+    def shapes(self) -> list[tuple[int, ...]]:
+        """Returns those of the requests that come in turn: one row each."""
+        return [(1, *row) for row in payload.rows(self.name)]
 
     @cached_property
-    def expected(self) -> Arrays:
-        """Returns ONNX Runtime's own answer."""
-        return expected_outputs(self.file, self.shape)
+    def expected(self) -> list[Arrays]:
+        """Returns ONNX Runtime's own answer to each."""
+        return expected_outputs(self.name, self.file, self.shapes)
 
     def alone(self) -> Path:
         """Returns a repository that holds this model and nothing else."""
@@ -71,24 +71,34 @@ class Subject:
 class Target:
     """A server that has answered as ONNX Runtime does, ready to be loaded.
 
-    Errors: Unavailable when it does not answer, or wrongly.
+    h2load drives it, or `fastserve bench` where h2load cannot: needs_generator. Errors: Unavailable
+    when it does not answer, or wrongly.
     """
 
-    def __init__(self, wire: Wire, subject: Subject, server: Child, address: str) -> None:
+    def __init__(
+        self, wire: Wire, subject: Subject, server: Child, address: str, *, is_poisson: bool
+    ) -> None:
         self.wire = wire
         self.server = server
-        body = wire.write(subject.name, subject.shape)
-        answer = first_answer(wire, server, address, body)
+        bodies = [wire.write(subject.name, shape) for shape in subject.shapes]
+        answer = first_answer(wire, server, address, bodies[0])
         self.start_seconds = time.monotonic() - server.started
-        check(wire, answer, subject.expected)
+        answers = [answer, *(wire.call(address, body) for body in bodies[1:])]
+        for found, expected in zip(answers, subject.expected, strict=True):
+            check(wire, found, expected)
         path = subject.folder / f"{subject.name}{'-http' if wire.http1 else ''}.body"
-        path.write_bytes(wire.framed(body))
-        self.generate: Callable[..., dict[str, Any]] | None = None
-        if len(body) > LARGE_BYTES and not wire.http1:
-            message = path.with_suffix(".message")
-            message.write_bytes(body)
-            call = address, subject.name, "--payload", message
-            self.generate = partial(generator.run, *call)
+        path.write_bytes(wire.framed(bodies[0]))
+        self._generate: Callable[..., dict[str, Any]] | None = None
+        if needs_generator(bodies, is_poisson=is_poisson):
+            if wire.http1:
+                raise Unavailable("such a load has no generator over HTTP/1.1")
+            options: list[object] = []
+            for number, body in enumerate(bodies):
+                message = path.with_name(f"{path.stem}-{number}.message")
+                message.write_bytes(body)
+                options += ["--payload", message]
+            self._generate = partial(generator.run, address, subject.name, *options)
+        self._arrivals = "poisson" if is_poisson else "constant"
         self._load = partial(
             h2load.run,
             f"http://{address}{wire.path}",
@@ -100,9 +110,9 @@ class Target:
 
     def closed(self, connections: int, in_flight: int, seconds: float) -> h2load.Load:
         """Loads it with as many requests as it answers. Errors: h2load.Failed."""
-        if self.generate is not None:
+        if self._generate is not None:
             depth = "--connections", connections, "--in-flight", in_flight
-            found = self.generate(*depth, "--duration", seconds)
+            found = self._generate(*depth, "--duration", seconds)
             return h2load.Load(found["requests_per_second"])
         return self._load(connections=connections, in_flight=in_flight, seconds=seconds)
 
@@ -114,9 +124,15 @@ class Target:
         cores = (cpu_seconds(pid) - before) / (time.monotonic() - began)
         return load.requests_per_second, cores
 
-    def paced(self, rate: int, seconds: float) -> h2load.Load:
-        """Loads it at a rate, each answer's time logged. Errors: h2load.Failed."""
-        return self._load(
+    def pace(self, paced: Paced, seconds: float) -> None:
+        """Loads it at the rate of `paced`, which takes what was measured. Errors: h2load.Failed."""
+        rate = paced.offered_rps
+        if self._generate is not None:
+            load = "--rate", rate, "--arrivals", self._arrivals, "--duration", seconds
+            found = self._generate(*load, "--connections", PACED_CONNECTIONS)
+            paced.add_counts(found["requests_per_second"], found["latency_counts_ms"])
+            return
+        logged = self._load(
             connections=PACED_CONNECTIONS,
             in_flight=1 if self.wire.http1 else PACED_CONNECTIONS,
             # Two more on each connection: the first and the last ones are left out.
@@ -125,6 +141,12 @@ class Target:
             spread=True,
             log=True,
         )
+        paced.add(logged, PACED_CONNECTIONS)
+
+
+def needs_generator(bodies: list[bytes], *, is_poisson: bool) -> bool:
+    """Tells whether h2load cannot: Poisson arrivals, bodies in turn, large ones fast enough."""
+    return is_poisson or len(bodies) > 1 or len(bodies[0]) > LARGE_BYTES
 
 
 @dataclass(frozen=True)
@@ -135,22 +157,24 @@ class Bench:
     folder: Path
     repeats: int
     seconds: float
+    is_poisson: bool = False
 
     def compare(self, peer: Peer, model: str) -> Comparison:
         """Returns the figures, or the reason why there are none."""
         found = Comparison(peer.name, model, peer.settings)
         subject = Subject(model, self.repository, self.folder)
+        target = partial(Target, is_poisson=self.is_poisson)
         try:
             python = peer.install()
             for repeat in range(self.repeats):
                 folder = self.folder / f"{peer.name}-{model}-{repeat}"
                 server, address = peer.start(python, subject.file, folder)
                 with server:
-                    self._load(found, found.theirs, Target(peer.wire, subject, server, address))
+                    self._load(found, found.theirs, target(peer.wire, subject, server, address))
                 options = ("--state-dir", str(folder / "state"))
                 log = folder / "fastserve.log"
                 with Fastserve(subject.alone(), log, options=options) as ours:
-                    self._load(found, found.ours, Target(GRPC, subject, ours, ours.grpc))
+                    self._load(found, found.ours, target(GRPC, subject, ours, ours.grpc))
         except Unavailable as reason:
             found.reason = str(reason)
         except h2load.Failed as reason:
@@ -172,7 +196,7 @@ class Bench:
             found.theirs.paced = [Paced(rate) for rate in rates]
             found.ours.paced = [Paced(rate) for rate in rates]
         for paced in side.paced:
-            paced.add(target.paced(paced.offered_rps, self.seconds), PACED_CONNECTIONS)
+            target.pace(paced, self.seconds)
         side.resident_mb.append(resident_bytes(target.server.process.pid) / 1e6)
 
 

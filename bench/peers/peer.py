@@ -24,7 +24,7 @@ from peers.tree import Tree
 from fastserve._proto import open_inference_grpc_pb2 as pb
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from children import Child
     from numpy.typing import NDArray
@@ -93,12 +93,12 @@ def _grpc_answer(body: bytes, _: Arrays) -> Arrays:
     return arrays
 
 
-def _json_body(_: str, shape: tuple[int, ...]) -> bytes:
-    return json.dumps({"input": payload.values(shape).tolist()}).encode()
+def _json_body(model: str, shape: tuple[int, ...]) -> bytes:
+    return json.dumps({"input": payload.values(model, shape).tolist()}).encode()
 
 
-def _raw_body(_: str, shape: tuple[int, ...]) -> bytes:
-    return payload.values(shape).tobytes()
+def _raw_body(model: str, shape: tuple[int, ...]) -> bytes:
+    return payload.values(model, shape).tobytes()
 
 
 def _split(flat: NDArray[np.float32], expected: Arrays) -> Arrays:
@@ -211,7 +211,7 @@ def check(peer: Wire, answer: bytes, expected: Arrays) -> None:
             raise Unavailable(f"answered {mine!r}, ONNX Runtime {theirs!r}")
 
 
-def expected_outputs(model: Path, shape: tuple[int, ...]) -> Arrays:
-    """Returns what ONNX Runtime answers to the request of this shape."""
-    outputs: Arrays = OnnxModel(str(model)).run(payload.values(shape))
-    return outputs
+def expected_outputs(name: str, file: Path, shapes: Sequence[tuple[int, ...]]) -> list[Arrays]:
+    """Returns what ONNX Runtime answers to the requests of these shapes."""
+    model = OnnxModel(str(file))
+    return [model.run(payload.values(name, shape)) for shape in shapes]

@@ -5,7 +5,7 @@ serves the same ONNX file. h2load drives the two in turn: as many requests as th
 then a quarter, half and three quarters of that. docs/peers.md says what is compared and how.
 
     python bench/peers/run.py [--only NAME ...] [--models NAME ...] [--repeats N] [--seconds S]
-                              [--json FILE] [--output FOLDER]
+                              [--arrivals even|poisson] [--json FILE] [--output FOLDER]
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=sorted(payload.SHAPES), default=["mlp"])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--arrivals", choices=["even", "poisson"], default="even")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "peers" / "results")
     arguments = parser.parse_args()
@@ -58,7 +59,9 @@ def main() -> None:
     repository = bench_models()
     comparisons = []
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
-        bench = Bench(repository, Path(folder), arguments.repeats, arguments.seconds)
+        is_poisson = arguments.arrivals == "poisson"
+        often = arguments.repeats, arguments.seconds
+        bench = Bench(repository, Path(folder), *often, is_poisson=is_poisson)
         for model in arguments.models:
             for name in arguments.only:
                 print(f"measuring {name} with {model} ...", file=sys.stderr, flush=True)

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 GUARD = Path(__file__).parents[2] / "bench" / "locust" / "guard.py"
-# Other tests run beside this one: a healthy server may be held up for a while, and its tails are
-# theirs as well. A slow one is always slow.
+# Other tests run beside this one: they may hold up a healthy server for a while, or what it is
+# compared with, and its tails are theirs as well.
 TRIES = 3
 JUDGED = ("answered", "errors", "p50")
 
@@ -26,11 +26,17 @@ def kept(outcome):
     return found
 
 
-def test_slowdown_is_caught_and_a_healthy_server_passes(tmp_path):
-    slow = guard("--slow", "3")
-    assert not kept(slow)["p50"]
-    assert slow.returncode == 1
+def test_slowdown_is_caught():
+    tries = []
+    for _ in range(TRIES):
+        tries.append(guard("--slow", "3"))
+        if not kept(tries[-1])["p50"]:
+            break
+    assert not kept(tries[-1])["p50"], [each.stdout for each in tries]
+    assert tries[-1].returncode == 1
 
+
+def test_healthy_server_passes(tmp_path):
     tries = []
     for _ in range(TRIES):
         tries.append(guard("--html", str(tmp_path)))

@@ -42,6 +42,7 @@ def test_counts_are_those_of_the_server(endpoint, demo_models, fastserve):
     assert [report["server"][model]["succeeded"] for model in models] == gained
     assert report["errors"] == 0
     assert 0 < report["latency_ms"]["p50"] <= report["latency_ms"]["p99.99"]
+    assert sum(count for _, count in report["latency_counts_ms"]) == 2001
 
 
 def test_open_loop_counts_a_stall_from_when_requests_were_due(start_server, demo_models):

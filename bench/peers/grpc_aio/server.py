@@ -13,6 +13,7 @@ from onnx_model import OnnxModel
 from fastserve._proto import open_inference_grpc_pb2 as pb
 
 DATATYPES = {"float32": "FP32", "int64": "INT64"}
+DTYPES = {datatype: dtype for dtype, datatype in DATATYPES.items()}
 
 
 async def serve(path: str, port: str, _: str) -> None:
@@ -20,11 +21,11 @@ async def serve(path: str, port: str, _: str) -> None:
     model = OnnxModel(path)
 
     async def infer(request: pb.ModelInferRequest, _: object) -> pb.ModelInferResponse:
-        rows = np.frombuffer(request.raw_input_contents[0], np.float32)
+        tensor = request.inputs[0]
+        flat = np.frombuffer(request.raw_input_contents[0], DTYPES[tensor.datatype])
+        outputs = model.run(flat.reshape(tensor.shape))
         answer = pb.ModelInferResponse(model_name=request.model_name)
-        for name, array in zip(
-            model.outputs, model.run(rows.reshape(request.inputs[0].shape)), strict=True
-        ):
+        for name, array in zip(model.outputs, outputs, strict=True):
             answer.outputs.add(name=name, datatype=DATATYPES[array.dtype.name], shape=array.shape)
             answer.raw_output_contents.append(array.tobytes())
         return answer

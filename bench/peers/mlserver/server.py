@@ -3,7 +3,7 @@
     python server.py MODEL.onnx PORT FOLDER
 
 No debugging and no access log, inference in the server's own process (`parallel_workers` 0: a pool
-of processes has nothing to win on one core), adaptive batching on.
+of processes has nothing to win on one core); adaptive batching, but for rows of several lengths.
 """
 
 import json
@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from onnx_model import MAX_DELAY_SECONDS, MAX_ROWS, free_port
+from onnx_model import MAX_DELAY_SECONDS, MAX_ROWS, OnnxModel, free_port
 
 MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -19,6 +19,8 @@ MESSAGE_BYTES = 64 * 1024 * 1024
 def main(path: str, port: str, folder: str) -> None:
     """Never returns."""
     name = Path(path).parents[1].name
+    # Its batches are of whatever waits: requests of two lengths fail in one.
+    is_mixed = any(isinstance(side, str) for side in OnnxModel(path).input.shape[1:])
     settings = {
         "debug": False,
         "host": "127.0.0.1",
@@ -31,7 +33,7 @@ def main(path: str, port: str, folder: str) -> None:
     model = {
         "name": name,
         "implementation": "runtime.OnnxRuntime",
-        "max_batch_size": MAX_ROWS,
+        "max_batch_size": 0 if is_mixed else MAX_ROWS,
         "max_batch_time": MAX_DELAY_SECONDS,
         "parameters": {"uri": path},
     }

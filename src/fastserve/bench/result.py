@@ -96,6 +96,7 @@ class LoadResult:
             "messages": self.examples,
             "latency_ms": self.latency.as_dict(),
             "latency_relative_error": RELATIVE_ERROR,
+            "latency_counts_ms": [(value / 1e6, count) for value, count in self.latency],
             "send_delay_ms": self.delay.as_dict(),
             "generator_cpu_us_per_request": self.cpu_seconds * 1e6 / max(1, self.sent),
             "models": {
