@@ -33,7 +33,8 @@ PACED_CONNECTIONS = 64
 LOOK_SECONDS = 3.0
 # Of a request; beyond, one core of h2load is slower than the server.
 LARGE_BYTES = 100_000
-TURNS = 3  # each place in flight is to be answered so often meanwhile
+MOST_ROWS = 64  # in a batch of any peer
+BATCHES = 20  # are to be answered meanwhile: one more or fewer is 5 % then
 WARM_UP_SECONDS = 2.0
 
 
@@ -185,7 +186,7 @@ class Bench:
         """Runs every load on one server. The first to come, the peer, sets depth and rates."""
         side.start_seconds.append(target.start_seconds)
         if not found.connections:
-            choose_depth(found, target)
+            choose_depth(found, target, self.seconds)
         depth = found.connections, found.in_flight
         target.closed(*depth, WARM_UP_SECONDS)
         rps, cores = target.capacity(*depth, self.seconds)
@@ -200,29 +201,35 @@ class Bench:
         side.resident_mb.append(resident_bytes(target.server.process.pid) / 1e6)
 
 
-def choose_depth(found: Comparison, theirs: Target) -> None:
-    """Sets the deepest load, or where that fails the best of the others.
+def choose_depth(found: Comparison, theirs: Target, seconds: float) -> None:
+    """Sets the deepest load, or where that fails or would tell too little the best of the others.
 
     Errors: h2load.Failed when every depth fails.
     """
-    deepest, *others = theirs.wire.depths
-    try:
-        load = theirs.closed(*deepest, LOOK_SECONDS)
-    except h2load.Failed as error:
-        failure = str(error)
-    else:
-        answered = load.requests_per_second * LOOK_SECONDS
-        if answered >= TURNS * deepest[0] * deepest[1]:
-            found.connections, found.in_flight = deepest
-            return
-        failure = f"{answered:.0f} answers in {LOOK_SECONDS:.0f} s"
+    deepest = theirs.wire.depths[0]
     rates: dict[tuple[int, int], float] = {}
-    for depth in others:
+    failure = ""
+    for depth in theirs.wire.depths:
         try:
             rates[depth] = theirs.closed(*depth, LOOK_SECONDS).requests_per_second
         except h2load.Failed as error:
             failure = str(error)
+            continue
+        if depth == deepest and tells_enough(depth, rates[depth], seconds):
+            break
     if not rates:
         raise h2load.Failed(failure)
-    found.connections, found.in_flight = max(rates, key=lambda depth: rates[depth])
-    found.note = f"too slow for {deepest[0]} x {deepest[1]}, or failed; its best depth instead"
+    telling = [depth for depth, rate in rates.items() if tells_enough(depth, rate, seconds)]
+    # The last one has the fewest in flight.
+    best = max(telling, key=lambda depth: rates[depth], default=list(rates)[-1])
+    found.connections, found.in_flight = best
+    if best != deepest:
+        found.note = f"too slow for {deepest[0]} x {deepest[1]}, or failed; its best depth instead"
+
+
+def tells_enough(depth: tuple[int, int], rate: float, seconds: float) -> bool:
+    """Tells whether so many seconds hold enough answers.
+
+    A batch is answered at once: a run may hold a part of one more, or of one fewer, than it ran.
+    """
+    return rate * seconds >= BATCHES * min(depth[0] * depth[1], MOST_ROWS)
