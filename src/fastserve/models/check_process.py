@@ -40,6 +40,8 @@ _LENGTH_BYTES: Final = 8
 _MAX_READ: Final = 1 << 30
 _MAX_OPEN_FILES: Final = 64
 _PR_SET_PDEATHSIG: Final = 1
+# As the threads that load: thread_priority.py.
+_NICE: Final = 10
 # IR version 8, opset 17: y = Identity(x), one float.
 _IDENTITY: Final = (
     b"\x08\x08"
@@ -172,6 +174,7 @@ def _become_child(
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(status)
+        os.nice(_NICE)  # before anything is read: a model is large
         os.set_blocking(printed, False)  # what nobody reads is dropped
         os.dup2(printed, 2)
         kept = sorted((memory, report))
@@ -207,7 +210,6 @@ def _limit(request: Mapping[str, Any]) -> None:
         _, most = resource.getrlimit(kind)
         bound = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(kind, (bound, bound))
-    os.nice(10)
     # If the machine itself runs out of memory, the child goes before the server.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
