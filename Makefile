@@ -141,7 +141,7 @@ scaling: build-dev  ## What a request costs as connections, models, features and
 soak: build-dev  ## Lifecycle at full scale: 1,000 swaps, reloads, models; races (an hour or so)
 	$(call apt,$(APT_BENCH))
 	@$(PY) bench/lifecycle.py --scale 1 $(ARGS)
-	@FASTSERVE_SOAK=1 $(PY) -m pytest tests/models tests/durable tests/observe tests/cpp -q
+	@FASTSERVE_SOAK=1 $(PY) -m pytest tests/models tests/lifecycle tests/durable tests/observe tests/cpp -q
 
 fuzz: build-dev  ## Fuzz every target for SECONDS (default 300) each
 	@FASTSERVE_FUZZ_SECONDS=$(or $(SECONDS),300) $(PY) -m pytest tests/cpp -k fuzz $(ARGS)

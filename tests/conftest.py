@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import queue
+import random
 import shutil
 import signal
 import socket
@@ -291,6 +292,20 @@ def demo_server(demo_models):
     server = ServerProcess(demo_models.repository)
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session")
+def soak():
+    """True when every test with many rounds is to run all of them (FASTSERVE_SOAK=1)."""
+    return os.environ.get("FASTSERVE_SOAK", "0") not in {"", "0"}
+
+
+@pytest.fixture
+def source():
+    """Random numbers; the seed is shown when the test fails (FASTSERVE_SEED repeats it)."""
+    seed = int(os.environ.get("FASTSERVE_SEED") or random.SystemRandom().randrange(1 << 32))
+    sys.stderr.write(f"seed {seed}\n")
+    return random.Random(seed)
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
-"""Real ONNX files for the tests of models, and the switch between a few rounds and very many."""
+"""Real ONNX files for the tests of models."""
 
-import os
-import random
-import sys
 import threading
 import time
 from pathlib import Path
@@ -32,20 +29,6 @@ def one_node(op, inputs, outputs, constants=(), **attributes):
     )
     opset = [helper.make_opsetid("", 17)]
     return helper.make_model(graph, ir_version=8, opset_imports=opset).SerializeToString()
-
-
-@pytest.fixture(scope="session")
-def soak():
-    """True when every test with many rounds is to run all of them (FASTSERVE_SOAK=1)."""
-    return os.environ.get("FASTSERVE_SOAK", "0") not in {"", "0"}
-
-
-@pytest.fixture
-def source():
-    """Random numbers; the seed is shown when the test fails (FASTSERVE_SEED repeats it)."""
-    seed = int(os.environ.get("FASTSERVE_SEED") or random.SystemRandom().randrange(1 << 32))
-    sys.stderr.write(f"seed {seed}\n")
-    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")
