@@ -7,6 +7,7 @@ README's table: so the model that is asked takes several milliseconds, and a bud
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ SECONDS = float(os.environ["BENCH_SECONDS"])
 INTERVAL = USERS / float(os.environ["BENCH_RATE"])
 IS_POISSON = os.environ["BENCH_SHAPE"] == "bursty"
 IS_RAMP = os.environ["BENCH_SHAPE"] == "ramp"
+NUMBERS = itertools.count()
 CHANCE = Random(1)  # noqa: S311 - arrivals, not secrets
 HEADERS = (("x-user", "anna"),)
 
@@ -44,8 +46,9 @@ class Caller(User):
         options = [("grpc.use_local_subchannel_pool", 1)]
         self._channel = grpc.insecure_channel(self.host or "", options)
         self._call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(INFER)
-        # Users begin apart from each other, and not all at once.
-        self._due = time.perf_counter() + CHANCE.random() * INTERVAL
+        # Users begin apart from each other: the first calls together would be a burst of their own.
+        self._due = time.perf_counter() + next(NUMBERS) % USERS / USERS * INTERVAL
+        time.sleep(max(0.0, self._due - time.perf_counter()))
 
     def on_stop(self) -> None:
         """Ends it."""
