@@ -4,7 +4,6 @@ Thread: any.
 """
 
 import os
-import threading
 from typing import Final
 
 # A tenth of what a serving thread gets on the same core. At 19 it would be a seventieth: on a
@@ -13,5 +12,9 @@ _NICE: Final = 10
 
 
 def lower_priority() -> None:
-    """Of the calling thread, for good. Linux keeps a nice value for each thread."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    """Of the calling thread, for good. Linux keeps a nice value for each thread.
+
+    A server that was started with a lower priority still keeps that: only root may raise it.
+    """
+    nice = max(_NICE, os.getpriority(os.PRIO_PROCESS, 0))  # 0: of the calling thread
+    os.setpriority(os.PRIO_PROCESS, 0, nice)

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from fastserve._core import core
+from fastserve.thread_priority import lower_priority
 
 READY: Final = b"ready"
 # Any number does; the same one makes a check repeatable.
@@ -40,8 +41,6 @@ _LENGTH_BYTES: Final = 8
 _MAX_READ: Final = 1 << 30
 _MAX_OPEN_FILES: Final = 64
 _PR_SET_PDEATHSIG: Final = 1
-# As the threads that load: thread_priority.py.
-_NICE: Final = 10
 # IR version 8, opset 17: y = Identity(x), one float.
 _IDENTITY: Final = (
     b"\x08\x08"
@@ -174,7 +173,7 @@ def _become_child(
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(status)
-        os.nice(_NICE)  # before anything is read: a model is large
+        lower_priority()  # before anything is read: a model is large
         os.set_blocking(printed, False)  # what nobody reads is dropped
         os.dup2(printed, 2)
         kept = sorted((memory, report))
