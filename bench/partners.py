@@ -3,8 +3,8 @@
 Run as a program on the server's core; prints one number:
 
     python partners.py runtime MODEL.onnx ROWS SECONDS   rows per second in a loop, one thread
-    python partners.py once MODEL.onnx ROWS SECONDS      median microseconds of one run
-    python partners.py rested MODEL.onnx ROWS SECONDS REST   the same, REST seconds after each run
+    python partners.py once MODEL.onnx ROWS SECONDS REST   median microseconds of one run; sleeps
+                                                         REST seconds after each
     python partners.py copy BYTES SECONDS                MB per second received on loopback
 """
 
@@ -90,10 +90,7 @@ def main(arguments: list[str]) -> None:
         case ["runtime", model, rows, seconds]:
             times = run_times(str(Path(model)), int(rows), float(seconds))
             print(int(rows) * len(times) / sum(times))
-        case ["once", model, rows, seconds]:
-            times = run_times(str(Path(model)), int(rows), float(seconds))
-            print(float(np.median(times)) * 1e6)
-        case ["rested", model, rows, seconds, rest]:
+        case ["once", model, rows, seconds, rest]:
             times = run_times(str(Path(model)), int(rows), float(seconds), float(rest))
             print(float(np.median(times)) * 1e6)
         case ["copy", size, seconds]:

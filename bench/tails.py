@@ -36,7 +36,7 @@ def one_in_flight(setting: Setting) -> list[Figure]:
         Nghttpd(setting.folder / "static", setting.log("nghttpd")) as theirs,
     ):
         for _ in range(setting.repeats):
-            alone = setting.partner("once", setting.model("mlp"), 1, 0.5)
+            alone = setting.partner("once", setting.model("mlp"), 1, 0.5, 0)
             load = partial(h2load.run, connections=1, requests=4_000, log=True)
             mine = load(ours.url(), body=body).percentile(0.5)
             other = load(theirs.url()).percentile(0.5)

@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING
 HERE = Path(__file__).resolve().parent
 sys.path.append(str(HERE.parent))
 
-import numpy as np  # noqa: E402
 import workload  # noqa: E402
 from children import CLIENT_CORE, SERVER_CORE, Fastserve  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -71,7 +70,7 @@ def alone_ms(folder: Path) -> float:
     """
     path = folder / "alone.onnx"
     path.write_bytes(workload.model())
-    partner = [sys.executable, str(HERE.parent / "partners.py"), "rested"]
+    partner = [sys.executable, str(HERE.parent / "partners.py"), "once"]
     command = ["taskset", "-c", SERVER_CORE, *partner, str(path), str(workload.ROWS), "2", "0.04"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout) / 1000
@@ -100,13 +99,11 @@ def shift(server: Fastserve, stop: threading.Event) -> None:
 
 
 def profile(repository: Path, folder: Path) -> None:
-    """Writes what the versions' rows are to be like."""
-    rows = folder / "rows.npz"
-    np.savez(rows, x=workload.rows(PROFILE_ROWS))
-    for version in ("1", "2"):
-        command = [sys.executable, "-m", "fastserve", "drift", "profile", "work", "--inputs-only"]
-        command += ["--data", str(rows), "--repository", str(repository), "--version", version]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    """Writes what the rows of the newest version, which answers, are to be like."""
+    rows = workload.training_rows(folder / "rows.npz", PROFILE_ROWS)
+    command = [sys.executable, "-m", "fastserve", "drift", "profile", "work", "--inputs-only"]
+    command += ["--data", str(rows), "--repository", str(repository)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 def alarms(server: Fastserve, wanted: float) -> float:
@@ -200,11 +197,12 @@ def run(
         workload.put(repository, version, workload.model(workload.DEPTH * slow, seed=version))
     (repository / "work" / "model.toml").write_text("[versions]\nall = true\n", encoding="utf-8")
     is_watched = "min_alarms" in budgets
+    windows = WINDOWS if is_watched else {}
     if is_watched:
         profile(repository, folder)
     raised: list[Verdict] = []
     before = alone_ms(folder)
-    with Fastserve(repository, folder / "log", environment=WINDOWS) as server:
+    with Fastserve(repository, folder / "log", environment=windows) as server:
         found = drive(shape, budgets, server, folder, html)
         if is_watched:
             wanted = budgets["min_alarms"]

@@ -56,6 +56,12 @@ def rows(count: int, seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=(count, FEATURES)).astype(np.float32)
 
 
+def training_rows(path: Path, count: int) -> Path:
+    """Writes rows that requests are like."""
+    np.savez(path, x=rows(count))
+    return path
+
+
 def body(path: Path, scale: float = 1.0, seed: int = 1) -> Path:
     """Writes the bytes of a request; `scale` other than 1: not what a profile was made of."""
     values = rows(ROWS, seed)

@@ -3,7 +3,6 @@
 FASTSERVE_SOAK=1 runs 10,000 rounds of writing instead of 60.
 """
 
-import ctypes
 import os
 import time
 
@@ -12,19 +11,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fastserve.models.manifest import describe_files, encode_manifest
+from tests.exchange import exchange
 from tests.lifecycle.conftest import request as message
 
-EXCHANGE = 2
 SECRET = -1
 SETTLE_SECONDS = 0.05
 TABLE = 5000
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def exchange(one, other):
-    """Two names change places in one step."""
-    done = libc.renameat2(-100, bytes(one), -100, bytes(other), EXCHANGE)
-    assert done == 0, os.strerror(ctypes.get_errno())
 
 
 def contents(value, *, has_manifest):

@@ -3,8 +3,6 @@
 FASTSERVE_SOAK=1 runs 10,000 rounds of each kind of writer instead of 100.
 """
 
-import ctypes
-import os
 import threading
 from contextlib import contextmanager
 
@@ -13,17 +11,10 @@ import pytest
 from fastserve.errors import FastserveError
 from fastserve.models.manifest import describe_files, encode_manifest
 from fastserve.models.pinned import pin_version
+from tests.exchange import exchange
 
 LIMIT = 1 << 24
-EXCHANGE = 2
 SECRET = b"a secret that no version may hold"
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def exchange(one, other):
-    """Two names change places in one step."""
-    done = libc.renameat2(-100, bytes(one), -100, bytes(other), EXCHANGE)
-    assert done == 0, os.strerror(ctypes.get_errno())
 
 
 def contents(external_model, number):
