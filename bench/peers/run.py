@@ -1,7 +1,7 @@
 """fastserve beside other model servers, on the same machine with the same models: `make peers`.
 
 Each peer is installed from the package index into an environment of its own under build/peers and
-serves the same ONNX file. h2load drives the two in turn: as many requests as the peer answers,
+serves the same ONNX file. One generator drives both in turn: as many requests as the peer answers,
 then a quarter, half and three quarters of that. docs/peers.md says what is compared and how.
 
     python bench/peers/run.py [--only NAME ...] [--models NAME ...] [--repeats N] [--seconds S]
