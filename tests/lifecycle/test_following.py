@@ -6,6 +6,7 @@ import threading
 import grpc
 import pytest
 
+from tests.exchange import exchange
 from tests.lifecycle.conftest import SteadyTraffic, constant_model, put
 
 MODES = {"watch": ["--watch"], "poll": ["--poll", "0.2"]}
@@ -132,3 +133,23 @@ def names(operator):
 
     listed = operator.control.ListModels(pb.ListModelsRequest(), timeout=30)
     return {model.name for model in listed.models}
+
+
+def test_folder_that_led_outside_for_a_moment_is_followed_on(
+    following, operator_of, repository, tmp_path
+):
+    """A load that fails before its folder could be looked at says nothing of the folder."""
+    operator = operator_of(following)
+    link = repository / "m" / ".link"
+    link.symlink_to(put(tmp_path / "outside", "m", 1, constant_model(1)))
+    exchange(repository / "m" / "1", link)
+    with pytest.raises(grpc.RpcError, match="leads out of the repository"):
+        operator.reload()
+    exchange(repository / "m" / "1", link)
+    (before,) = operator.describe().versions
+    assert before.reason.startswith("answers with the files that it was loaded from; m/1: leads")
+    put(repository, "m", 1, constant_model(1, weight_bytes=4000))
+    operator.wait_until(
+        lambda: operator.describe().versions[0].lineage.digest != before.lineage.digest
+    )
+    assert operator.describe().versions[0].reason == ""

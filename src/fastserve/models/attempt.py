@@ -140,7 +140,9 @@ class Attempts:
         loop = asyncio.get_running_loop()
         if job.folder is not None:
             # Before the files are read: a change meanwhile is seen as one afterwards.
-            attempt.fingerprint = await self._pool.run(self._repository.fingerprint, job.folder)
+            seen = await self._pool.run(self._repository.fingerprint, job.folder)
+            if attempt.fingerprint != seen:
+                attempt.fingerprint, attempt.failures = seen, 0
 
         def on_state(state: State) -> None:
             loop.call_soon_threadsafe(self._catalog.move, attempt, state, _WHAT[state])
@@ -175,6 +177,7 @@ class Attempts:
             replaced = None
         elif current.content == loaded.content:
             replaced.fingerprint = attempt.fingerprint
+            replaced.failures, replaced.reason = 0, ""
             return replaced
         if not options.is_standby:
             self.check_signature(model, loaded, options)
@@ -219,13 +222,15 @@ class Attempts:
         if isinstance(error, _Withdrawn) and attempt.state is State.CHECKING:
             self._catalog.move(attempt, State.UNLOADED, _WITHDRAWN)
         elif attempt.state.is_underway:
-            attempt.failures += 1
+            attempt.add_failure()
             self._catalog.move(attempt, State.FAILED, reason)
         record = model.versions.get(attempt.number)
         if record is not None and record is not attempt and record.is_ready:
             # What answers says in its own record that it is not what lies on disk.
-            record.fingerprint = attempt.fingerprint
-            record.failures = attempt.failures
+            if attempt.fingerprint not in {None, record.fingerprint}:
+                record.fingerprint, record.failures = attempt.fingerprint, 0
+            if attempt.failures:
+                record.add_failure()
             record.reason = f"answers with the files that it was loaded from; {reason}"
         self._catalog.publish(model)
         return reason

@@ -174,10 +174,14 @@ class Follower:
 
     def _is_to_load(self, model: ModelRecord | None, number: int, fingerprint: Fingerprint) -> bool:
         record = None if model is None else model.versions.get(number)
-        if record is None or record.fingerprint != fingerprint:
-            # One that was only entered, or left by the policy, is not the folder's change.
-            return record is None or record.fingerprint is not None or record.state is State.NEW
-        return _is_due_again(record)
+        if record is None:
+            return True
+        if record.fingerprint is None:
+            # One that the policy left is not the folder's change. One that failed before its folder
+            # could be looked at is: the folder can be looked at now.
+            is_unread = record.state is State.FAILED and record.path is not None
+            return is_unread or record.state is State.NEW
+        return record.fingerprint != fingerprint or _is_due_again(record)
 
     def _drop_gone(self, names: Collection[str], only: Collection[str] | None) -> None:
         for model in tuple(self._catalog.models):
@@ -213,10 +217,11 @@ def _gone_versions(record: ModelRecord, model: FoundModel) -> set[int]:
 
 
 def _is_due_again(record: VersionRecord) -> bool:
+    """Its last load failed, whether or not it answers with the files of before."""
     return (
-        record.state is State.FAILED
-        and record.failures < _MAX_FAILURES
-        and record.state_seconds >= _RETRY_SECONDS
+        record.state in {State.FAILED, State.READY}
+        and 0 < record.failures < _MAX_FAILURES
+        and time.monotonic() - record.failed_at >= _RETRY_SECONDS
     )
 
 

@@ -33,8 +33,9 @@ class VersionRecord(msgspec.Struct, kw_only=True):
     fingerprint: Fingerprint | None = None
     # Loaded when a request asks for it.
     is_on_demand: bool = False
-    # How often loading it failed since its files last changed.
+    # How often loading it failed since its files last changed, and when it last did (monotonic).
     failures: int = 0
+    failed_at: float = 0.0
 
     def move(self, state: State, reason: str = "") -> None:
         """To `state`. Errors: AssertionError for an illegal move, which is a bug."""
@@ -43,6 +44,11 @@ class VersionRecord(msgspec.Struct, kw_only=True):
                 f"{self.model}/{self.number}: {self.state.name} -> {state.name} is no legal move"
             )
         self.state, self.reason, self.since = state, reason, time.monotonic()
+
+    def add_failure(self) -> None:
+        """Counts one more."""
+        self.failures += 1
+        self.failed_at = time.monotonic()
 
     @property
     def is_ready(self) -> bool:
